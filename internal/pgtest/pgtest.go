@@ -1,0 +1,265 @@
+// Package pgtest starts a real Postgres server for tests: its own data folder,
+// its own port on the loopback address, removed when the tests end.
+//
+// It does not share servers between test binaries and hides nothing of
+// Postgres: tests get URLs and open their own connections. The server's
+// programs are found in PATH or where Debian and its kin install them.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const startTimeout = 60 * time.Second
+
+// Server is a running Postgres. Its superuser is "postgres" and needs no
+// password; other roles authenticate with scram-sha-256.
+type Server struct {
+	bin, dir string
+	port     int
+	serial   atomic.Int64
+	account  *syscall.Credential
+	settings []string
+	process  *exec.Cmd
+}
+
+// Start makes a data folder and starts a server in it. Settings are
+// "name=value" pairs of postgresql.conf.
+func Start(settings ...string) (*Server, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "nawhas-postgres-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for Postgres: %w", err)
+	}
+	s := &Server{bin: bin, dir: dir, settings: settings}
+	if err := s.initialise(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := s.Restart(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+// Run starts a server for all tests of a package, keeps it in *server and
+// returns the exit code for TestMain.
+func Run(m *testing.M, server **Server, settings ...string) int {
+	s, err := Start(settings...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer s.Close()
+	*server = s
+	return m.Run()
+}
+
+// URL is the superuser's connection string to the named database.
+func (s *Server) URL(database string) string {
+	return s.URLAs("postgres", "", database)
+}
+
+// URLAs is the connection string of any role to the named database.
+func (s *Server) URLAs(role, password, database string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Path: "/" + database,
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+// Database creates an empty database for one test and returns its URL.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", s.serial.Add(1))
+	s.Exec(t, "postgres", "CREATE DATABASE "+name)
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+		_, _ = conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	})
+	return s.URL(name)
+}
+
+// Exec runs statements as the superuser and fails the test when one fails.
+func (s *Server) Exec(t testing.TB, database string, statements ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.URL(database))
+	if err != nil {
+		t.Fatalf("connect to %s: %v", database, err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// Kill ends the server as a power cut would: no shutdown, no checkpoint.
+func (s *Server) Kill() {
+	if s.process == nil {
+		return
+	}
+	_ = syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// Restart starts the server on its data folder after Kill or Stop.
+func (s *Server) Restart() error {
+	if s.port == 0 {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		s.port = port
+	}
+	_ = os.Remove(filepath.Join(s.dir, "data", "postmaster.pid"))
+	args := []string{"-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port), "-k", s.dir,
+		"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "fsync=off", "-c", "shared_buffers=128MB"}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the log of Postgres: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	s.process = s.command("postgres", args...)
+	s.process.Stdout, s.process.Stderr = log, log
+	if err := s.process.Start(); err != nil {
+		return fmt.Errorf("start Postgres: %w", err)
+	}
+	return s.wait()
+}
+
+// Stop shuts the server down cleanly, ending its sessions.
+func (s *Server) Stop() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(syscall.SIGINT)
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// Close stops the server and removes its data.
+func (s *Server) Close() {
+	s.Stop()
+	_ = os.RemoveAll(s.dir)
+}
+
+func (s *Server) wait() error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		cancel()
+		if err == nil {
+			return conn.Close(context.Background())
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("the server did not start within %s: %w\n%s", startTimeout, err, log)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// initialise makes the data folder. Postgres refuses to run as root, so root
+// hands the folder to the account "postgres" or, without one, "nobody".
+func (s *Server) initialise() error {
+	if os.Geteuid() == 0 {
+		account, err := unprivileged()
+		if err != nil {
+			return err
+		}
+		s.account = account
+		if err := os.Chown(s.dir, int(account.Uid), int(account.Gid)); err != nil {
+			return fmt.Errorf("hand over the folder of Postgres: %w", err)
+		}
+	}
+	cmd := s.command("initdb", "-D", filepath.Join(s.dir, "data"), "-U", "postgres", "--auth=scram-sha-256",
+		"--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--auth-local=trust")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	rules := "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	if err := os.WriteFile(filepath.Join(s.dir, "data", "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		return fmt.Errorf("write pg_hba.conf: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...) //nolint:gosec // the programs come from programs()
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.account}
+	if runtime.GOOS == "linux" {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
+	}
+	return cmd
+}
+
+func unprivileged() (*syscall.Credential, error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		account, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
+		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, fmt.Errorf("find an account for Postgres, which refuses to run as root: neither postgres nor nobody exists")
+}
+
+func programs() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return "", fmt.Errorf("find Postgres: no initdb in PATH or /usr/lib/postgresql; install it with `apt-get install postgresql`")
+	}
+	newest := slices.MaxFunc(found, func(a, b string) int { return majorVersion(a) - majorVersion(b) })
+	return filepath.Dir(newest), nil
+}
+
+func majorVersion(path string) int {
+	version, _ := strconv.Atoi(strings.Split(path, "/")[4])
+	return version
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
