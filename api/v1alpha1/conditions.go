@@ -1,0 +1,104 @@
+package v1alpha1
+
+// Conditions of a NawhasRelease. The first seven are the stages of spec.version,
+// in their order; the others are summaries.
+const (
+	ConditionDatabaseReady = "DatabaseReady"
+	ConditionMigrated      = "Migrated"
+	ConditionReplayed      = "Replayed"
+	ConditionVerified      = "Verified"
+	ConditionCaughtUp      = "CaughtUp"
+	ConditionSwitched      = "Switched"
+	ConditionFenced        = "Fenced"
+
+	// ConditionRollbackReady tells whether the previous version can come back at once.
+	ConditionRollbackReady = "RollbackReady"
+	// ConditionAvailable tells whether a live version serves.
+	ConditionAvailable = "Available"
+	// ConditionReady tells whether spec.version is live.
+	ConditionReady = "Ready"
+	// ConditionReconciling tells that work is under way (kstatus).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled tells that only a change by somebody helps (kstatus).
+	ConditionStalled = "Stalled"
+)
+
+// Stages are the conditions of spec.version's way, in their order.
+func Stages() []string {
+	return []string{
+		ConditionDatabaseReady, ConditionMigrated, ConditionReplayed, ConditionVerified,
+		ConditionCaughtUp, ConditionSwitched, ConditionFenced,
+	}
+}
+
+// Reasons of conditions while all goes well. The reason of the first stage that
+// is not passed is the reason of Ready, and so the STAGE that kubectl shows.
+const (
+	ReasonSucceeded        = "Succeeded"
+	ReasonPending          = "Pending"
+	ReasonConnecting       = "Connecting"
+	ReasonCreatingDatabase = "CreatingDatabase"
+	ReasonMigrating        = "Migrating"
+	ReasonReplaying        = "Replaying"
+	ReasonVerifying        = "Verifying"
+	ReasonCatchingUp       = "CatchingUp"
+	ReasonStartingPods     = "StartingPods"
+	ReasonAwaitingApproval = "AwaitingApproval"
+	ReasonSwitching        = "Switching"
+	ReasonDraining         = "Draining"
+	ReasonNothingToFence   = "NothingToFence"
+	ReasonLive             = "Live"
+	ReasonServing          = "Serving"
+	ReasonPodsNotReady     = "PodsNotReady"
+	ReasonNothingLive      = "NothingLive"
+	ReasonNoPrevious       = "NoPreviousVersion"
+	ReasonProgressing      = "Progressing"
+	ReasonSettled          = "Settled"
+	ReasonDeleting         = "Deleting"
+)
+
+// Reasons of conditions when something is wrong.
+const (
+	ReasonSecretMissing       = "SecretMissing"
+	ReasonConnectionInvalid   = "ConnectionInvalid"
+	ReasonUnreachable         = "DatabaseUnreachable"
+	ReasonWrongCredentials    = "WrongCredentials"
+	ReasonMissingRights       = "MissingRights"
+	ReasonLogUnsuitable       = "LogUnsuitable"
+	ReasonForeignDatabase     = "ForeignDatabase"
+	ReasonForeignObject       = "ForeignObject"
+	ReasonImageUnavailable    = "ImageUnavailable"
+	ReasonImageChanged        = "ImageChanged"
+	ReasonPodFailing          = "PodFailing"
+	ReasonJobFailed           = "JobFailed"
+	ReasonTimedOut            = "TimedOut"
+	ReasonPoison              = "Poison"
+	ReasonLagging             = "Lagging"
+	ReasonWindowExpired       = "WindowExpired"
+	ReasonLogWriterStalled    = "LogWriterStalled"
+	ReasonOthersCanAppend     = "OthersCanAppend"
+	ReasonSuperseded          = "OperatorSuperseded"
+	ReasonDatabaseError       = "DatabaseError"
+	ReasonLedgerIncompatible  = "LedgerIncompatible"
+	ReasonVersionIncompatible = "VersionUnknown"
+)
+
+// Labels and annotations that the operator writes.
+const (
+	LabelRelease  = "releases.nawhas.com/release"
+	LabelVersion  = "releases.nawhas.com/version"
+	LabelWorkload = "releases.nawhas.com/workload"
+	LabelStage    = "releases.nawhas.com/stage"
+
+	// AnnotationBuild is the nonce of the build that an object belongs to.
+	AnnotationBuild = "releases.nawhas.com/build"
+	// AnnotationCredentials changes when the credentials of pods change.
+	AnnotationCredentials = "releases.nawhas.com/credentials"
+	// AnnotationDrained counts how often a version lost traffic: its pods are replaced each time.
+	AnnotationDrained = "releases.nawhas.com/drained"
+	// AnnotationInputs is a digest of what an object was rendered from.
+	AnnotationInputs = "releases.nawhas.com/inputs"
+
+	// Finalizer lets the operator take rights away and drop databases before the object goes.
+	Finalizer = "releases.nawhas.com/release"
+)

@@ -1,0 +1,403 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// NawhasReleaseSpec is what should be live, and how to get there.
+//
+// +kubebuilder:validation:XValidation:rule="size(self.version) + (has(self.databases.prefix) ? size(self.databases.prefix) : 8) <= 57",message="version and databases.prefix must have at most 57 characters together, because Postgres cuts names after 63 bytes"
+// +kubebuilder:validation:XValidation:rule="self.workloads.filter(w, has(w.service)).map(w, w.service.name).all(n, self.workloads.filter(w, has(w.service) && w.service.name == n).size() == 1)",message="two workloads name the same Service; give each workload a Service of its own"
+type NawhasReleaseSpec struct {
+	// version is the version that should be live: N.N.N, optionally followed by a
+	// pre-release such as -rc.1. Changing it starts a release; setting it back goes back.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[a-z][0-9a-z]*)([.](0|[1-9][0-9]*|[0-9]*[a-z][0-9a-z]*))*)?$')",message="version must be N.N.N, optionally with a pre-release of lower-case letters and digits joined by dots, as in 3.1.2 or 3.2.0-rc.1; build metadata (+…) and a leading v are not allowed"
+	// +kubebuilder:validation:MinLength=5
+	// +kubebuilder:validation:MaxLength=40
+	// +required
+	Version string `json:"version,omitempty"`
+
+	// image is the application's image. Containers that name no image get it.
+	// +required
+	Image ImageSpec `json:"image,omitempty,omitzero"`
+
+	// source is the database that holds the log of events.
+	// +required
+	Source SourceSpec `json:"source,omitempty,omitzero"`
+
+	// databases is the server on which a database is made for each version.
+	// +required
+	Databases DatabasesSpec `json:"databases,omitempty,omitzero"`
+
+	// migrate makes the tables of a version's empty database.
+	// +kubebuilder:default={}
+	// +optional
+	Migrate MigrateSpec `json:"migrate,omitempty,omitzero"`
+
+	// replay fills a version's database with all events of the log, and follows the log afterwards.
+	// +kubebuilder:default={}
+	// +optional
+	Replay ReplaySpec `json:"replay,omitempty,omitzero"`
+
+	// verify proves that a version's database is what the log says, before it goes live.
+	// +kubebuilder:default={}
+	// +optional
+	Verify VerifySpec `json:"verify,omitempty,omitzero"`
+
+	// workloads are the pods of a version, all switched together.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +required
+	Workloads []Workload `json:"workloads,omitempty"`
+
+	// promotion says whether a verified version goes live by itself.
+	// +kubebuilder:default={}
+	// +optional
+	Promotion PromotionSpec `json:"promotion,omitempty,omitzero"`
+
+	// cutover says when and how traffic moves from one version to the next.
+	// +kubebuilder:default={}
+	// +optional
+	Cutover CutoverSpec `json:"cutover,omitempty,omitzero"`
+
+	// rollback says how long a previous version stays ready to come back.
+	// +kubebuilder:default={}
+	// +optional
+	Rollback RollbackSpec `json:"rollback,omitempty,omitzero"`
+
+	// retention says how many versions keep their database.
+	// +kubebuilder:default={}
+	// +optional
+	Retention RetentionSpec `json:"retention,omitempty,omitzero"`
+
+	// deletionPolicy says what becomes of the versions' databases when the release is deleted.
+	// Retain keeps them, and takes the application's right to write to the log away; Delete drops them.
+	// The log itself is never touched.
+	// +kubebuilder:default=Retain
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// DeletionPolicy says what becomes of databases when a release is deleted.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeletionRetain DeletionPolicy = "Retain"
+	DeletionDelete DeletionPolicy = "Delete"
+)
+
+// ImageSpec names the application's image.
+type ImageSpec struct {
+	// repository is the image's name without a tag, such as ghcr.io/nawhas/api.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.contains('@') && !self.split('/')[self.split('/').size() - 1].contains(':')",message="repository must not hold a tag or a digest; put the tag into image.tag, which defaults to the version"
+	// +required
+	Repository string `json:"repository,omitempty"`
+
+	// tag is the image's tag. It defaults to spec.version.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
+	// +optional
+	Tag string `json:"tag,omitempty"`
+
+	// pullPolicy says when the image is pulled.
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	// +kubebuilder:default=IfNotPresent
+	// +optional
+	PullPolicy corev1.PullPolicy `json:"pullPolicy,omitempty"`
+
+	// pullSecrets name the Secrets with the registry's credentials.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	// +optional
+	PullSecrets []SecretReference `json:"pullSecrets,omitempty"`
+}
+
+// SecretReference names a Secret in the release's namespace.
+type SecretReference struct {
+	// name is the Secret's name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
+// SourceSpec is the database that holds the log of events.
+type SourceSpec struct {
+	// connection leads to the log. Its account owns the log and may create roles.
+	// +required
+	Connection ConnectionSpec `json:"connection,omitempty,omitzero"`
+}
+
+// DatabasesSpec is the server on which databases are made.
+type DatabasesSpec struct {
+	// connection leads to the server. Its account may create databases and roles.
+	// +required
+	Connection ConnectionSpec `json:"connection,omitempty,omitzero"`
+
+	// prefix begins the name of each version's database: nawhas_v makes nawhas_v3_1_2 of version 3.1.2.
+	// +kubebuilder:default=nawhas_v
+	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="prefix cannot change, because the databases that exist are named after it; create another NawhasRelease instead"
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// ConnectionSpec says where a connection string is kept.
+type ConnectionSpec struct {
+	// secretKeyRef names the Secret and key that hold the connection string, postgres://user:password@host:port/database.
+	// +required
+	SecretKeyRef SecretKeyReference `json:"secretKeyRef,omitempty,omitzero"`
+
+	// caSecretKeyRef names the Secret and key that hold the certificates (PEM) which the server's certificate must lead to.
+	// +optional
+	CASecretKeyRef *SecretKeyReference `json:"caSecretKeyRef,omitempty"`
+}
+
+// SecretKeyReference names a key of a Secret in the release's namespace.
+type SecretKeyReference struct {
+	// name is the Secret's name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// key is the key in the Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Key string `json:"key,omitempty"`
+}
+
+// StepSpec is what the Jobs of all steps can say. A Job is tried again backoffLimit
+// times, and counts as failed after timeout.
+type StepSpec struct {
+	// resources of the step's container.
+	// +optional
+	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
+
+	// backoffLimit is how often a failed pod is tried again.
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=20
+	// +optional
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
+	// timeout is how long the step may take, all tries together. Without one it may take for ever.
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// ResourceRequirements are the compute resources of a step's container.
+type ResourceRequirements struct {
+	// limits are the most that the container may use.
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+
+	// requests are what the container is sure to get.
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+}
+
+// MigrateSpec makes the tables of a version's empty database.
+type MigrateSpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","migrate"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	StepSpec `json:",inline"`
+}
+
+// ReplaySpec fills a version's database with all events of the log.
+type ReplaySpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","replay"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	StepSpec `json:",inline"`
+
+	// follow keeps the database current after its replay.
+	// +kubebuilder:default={}
+	// +optional
+	Follow FollowSpec `json:"follow,omitempty,omitzero"`
+}
+
+// FollowSpec keeps a version's database current.
+type FollowSpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","follow"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// resources of the follower's container.
+	// +optional
+	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
+}
+
+// VerifySpec proves that a version's database is what the log says.
+type VerifySpec struct {
+	// command is run in the application's image. It must end with exit code 0 only when the database is right.
+	// +kubebuilder:default={"nawhas","verify"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	StepSpec `json:",inline"`
+}
+
+// Workload is a set of alike pods of a version.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.exclusive) && self.exclusive && has(self.service))",message="an exclusive workload runs for the live version only, so a Service in front of it would be empty during a switch; remove service or exclusive"
+type Workload struct {
+	// name of the workload. The Deployment of a version is named after it.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=30
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// replicas is the number of pods of each version. It applies to every version that has pods, at once.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// exclusive makes the workload run for the live version only, as workers of a shared queue must.
+	// +optional
+	Exclusive bool `json:"exclusive,omitempty"`
+
+	// template is the pods' template. A container without an image gets spec.image, and every
+	// container gets the NAWHAS_ variables in front of its own.
+	// +required
+	Template corev1.PodTemplateSpec `json:"template,omitempty,omitzero"`
+
+	// service is the Service that is pointed at the live version's pods.
+	// +optional
+	Service *WorkloadService `json:"service,omitempty"`
+}
+
+// WorkloadService is a Service in front of a workload. A second one, its name
+// ending in -preview, shows the candidate.
+type WorkloadService struct {
+	// name of the Service.
+	// +kubebuilder:validation:Pattern=`^[a-z]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=55
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// ports of the Service.
+	// +listType=map
+	// +listMapKey=port
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.size() == 1 || self.all(p, has(p.name))",message="with several ports, each needs a name"
+	// +required
+	Ports []ServicePort `json:"ports,omitempty"`
+}
+
+// ServicePort is one port of a Service.
+type ServicePort struct {
+	// name of the port. Several ports need one each.
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// port that the Service listens on.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +required
+	Port int32 `json:"port,omitempty"`
+
+	// targetPort is the pods' port, a number or a container port's name. It defaults to port.
+	// +kubebuilder:validation:XIntOrString
+	// +optional
+	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
+}
+
+// PromotionMode says who decides that a verified version goes live.
+//
+// +kubebuilder:validation:Enum=Automatic;Manual
+type PromotionMode string
+
+// The promotion modes.
+const (
+	PromotionAutomatic PromotionMode = "Automatic"
+	PromotionManual    PromotionMode = "Manual"
+)
+
+// PromotionSpec says whether a verified version goes live by itself.
+type PromotionSpec struct {
+	// mode Automatic lets a verified version go live; Manual waits until approved names it.
+	// +kubebuilder:default=Automatic
+	// +optional
+	Mode PromotionMode `json:"mode,omitempty"`
+
+	// approved is the version that may go live in mode Manual.
+	// +kubebuilder:validation:MaxLength=40
+	// +optional
+	Approved string `json:"approved,omitempty"`
+}
+
+// CutoverSpec says when and how traffic moves.
+type CutoverSpec struct {
+	// maxLag is the most events that a version's database may be behind when its switch begins.
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MaxLag *int64 `json:"maxLag,omitempty"`
+
+	// drainTimeout is how long transactions of a version that lost its right to write may
+	// go on before they are ended.
+	// +kubebuilder:default="30s"
+	// +optional
+	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
+}
+
+// RollbackSpec says how long a previous version stays ready to come back.
+type RollbackSpec struct {
+	// window is how long the database of a previous version is kept current, so that going
+	// back takes seconds. It is stronger than retention.
+	// +kubebuilder:default="24h"
+	// +optional
+	Window *metav1.Duration `json:"window,omitempty"`
+}
+
+// RetentionSpec says how many versions keep their database.
+type RetentionSpec struct {
+	// versions is how many versions keep their database, the live one among them.
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	// +optional
+	Versions *int32 `json:"versions,omitempty"`
+}

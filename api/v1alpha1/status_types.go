@@ -1,0 +1,147 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// NawhasReleaseStatus is what is live, and how far the wanted version got.
+type NawhasReleaseStatus struct {
+	// conditions tell what is true of the release. DatabaseReady, Migrated, Replayed, Verified,
+	// CaughtUp, Switched and Fenced are the stages of spec.version, in this order.
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// live is the version that the Services lead to.
+	// +kubebuilder:validation:MaxLength=40
+	// +optional
+	Live string `json:"live,omitempty"`
+
+	// lag is the number of events that the database of spec.version has yet to apply.
+	// +optional
+	Lag *int64 `json:"lag,omitempty"`
+
+	// versions are the versions that have a database, the newest release first.
+	// +listType=map
+	// +listMapKey=version
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Versions []VersionStatus `json:"versions,omitempty"`
+}
+
+// VersionRole is what a version's database is for.
+//
+// +kubebuilder:validation:Enum=Candidate;Live;Warm;Retiring
+type VersionRole string
+
+// The roles of versions.
+const (
+	// RoleCandidate is being built.
+	RoleCandidate VersionRole = "Candidate"
+	// RoleLive is what the Services lead to.
+	RoleLive VersionRole = "Live"
+	// RoleWarm was live, is kept current and can come back.
+	RoleWarm VersionRole = "Warm"
+	// RoleRetiring is being removed.
+	RoleRetiring VersionRole = "Retiring"
+)
+
+// VersionStatus tells of one version.
+type VersionStatus struct {
+	// version is the version's number.
+	// +kubebuilder:validation:MaxLength=40
+	// +required
+	Version string `json:"version,omitempty"`
+
+	// role is what the version's database is for.
+	// +required
+	Role VersionRole `json:"role,omitempty"`
+
+	// database is the name of the version's database.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Database string `json:"database,omitempty"`
+
+	// image is the image that built the database.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// checkpoint is the position of the last event applied to the database.
+	// +optional
+	Checkpoint *int64 `json:"checkpoint,omitempty"`
+
+	// lag is the number of events that the database has yet to apply.
+	// +optional
+	Lag *int64 `json:"lag,omitempty"`
+
+	// progress of the replay, while it runs.
+	// +optional
+	Progress *ReplayProgress `json:"progress,omitempty"`
+
+	// stages are the stages that the version has passed, with the evidence for each.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Stages []StageStatus `json:"stages,omitempty"`
+
+	// liveSince is when the Services were last pointed at the version.
+	// +optional
+	LiveSince *metav1.Time `json:"liveSince,omitempty"`
+
+	// warmUntil is when a warm version stops being kept current.
+	// +optional
+	WarmUntil *metav1.Time `json:"warmUntil,omitempty"`
+}
+
+// ReplayProgress tells how far a replay is.
+type ReplayProgress struct {
+	// position that the replay has reached.
+	// +optional
+	Position int64 `json:"position"`
+
+	// target is the position at which the replay ends.
+	// +optional
+	Target int64 `json:"target"`
+
+	// percent of the log that is replayed.
+	// +optional
+	Percent int32 `json:"percent"`
+
+	// eventsPerSecond is the present rate.
+	// +optional
+	EventsPerSecond int64 `json:"eventsPerSecond"`
+
+	// remaining is an estimate of the time left.
+	// +optional
+	Remaining *metav1.Duration `json:"remaining,omitempty"`
+}
+
+// StageStatus is a stage that a version has passed.
+type StageStatus struct {
+	// name of the stage, as its condition.
+	// +kubebuilder:validation:MaxLength=32
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// finishedAt is when the stage was passed.
+	// +optional
+	FinishedAt metav1.Time `json:"finishedAt,omitempty,omitzero"`
+
+	// duration of the stage.
+	// +optional
+	Duration metav1.Duration `json:"duration,omitempty,omitzero"`
+
+	// evidence is why the stage counts as passed.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Evidence string `json:"evidence,omitempty"`
+}
