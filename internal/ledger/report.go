@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Execer runs a statement: a connection or a pool of the source, as the
+// version's owner-side role.
+type Execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// Reporter writes what a version's own processes have to say into its row.
+// Row level security finds the row: it is the one of the connection's role.
+type Reporter struct {
+	db Execer
+}
+
+// NewReporter reports over a connection to the source.
+func NewReporter(db Execer) *Reporter { return &Reporter{db: db} }
+
+// Progress is how far a replay or a follower is.
+type Progress struct {
+	Stage            string
+	Position, Target int64
+	// Rate is in events per second.
+	Rate    float64
+	Problem *Problem
+}
+
+// Report writes progress. A source without a ledger, or without a row for this
+// role, is no error: commands are run by hand too.
+func (r *Reporter) Report(ctx context.Context, p Progress) error {
+	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET stage = $1, position = $2, target = $3, rate = $4, problem = $5, reported_at = clock_timestamp()
+		WHERE role = current_user`, p.Stage, p.Position, p.Target, p.Rate, p.Problem)
+	return ignoreAbsent(err)
+}
+
+// Evidence writes what a verification found.
+func (r *Reporter) Evidence(ctx context.Context, evidence json.RawMessage) error {
+	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = $1, reported_at = clock_timestamp() WHERE role = current_user`, evidence)
+	return ignoreAbsent(err)
+}
+
+func ignoreAbsent(err error) error {
+	const undefinedTable, undefinedSchema, insufficientPrivilege = "42P01", "3F000", "42501"
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case undefinedTable, undefinedSchema, insufficientPrivilege:
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("report to the ledger: %w", err)
+	}
+	return nil
+}
+
+// AllowReporting lets an owner-side role report into its row.
+func (l *Ledger) AllowReporting(ctx context.Context, role string) error {
+	name := pgx.Identifier{role}.Sanitize()
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "GRANT USAGE ON SCHEMA nawhas_ledger TO "+name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "GRANT SELECT (role), UPDATE (stage, position, target, rate, problem, evidence, reported_at) ON nawhas_ledger.checkpoints TO "+name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("let %s report to the ledger: %w", role, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const uniqueViolation = "23505"
+
+// TakenError says that another release of this ledger has the database's name.
+type TakenError struct {
+	Database, Release string
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("database %q belongs to release %s; give this release another spec.databases.prefix", e.Database, e.Release)
+}
+
+// Begin records the intent to build a version, before anything is made. When
+// the version is there already it is left as it is.
+func (l *Ledger) Begin(ctx context.Context, v *Version) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.versions (release, version, build, database, owner_role, app_role)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (release, version) DO NOTHING`,
+			v.Release, v.Version, v.Build, v.Database, v.OwnerRole, v.AppRole)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO nawhas_ledger.checkpoints (role, release, version, build) VALUES ($1, $2, $3, $4)`,
+			v.OwnerRole, v.Release, v.Version, v.Build)
+		if err != nil {
+			return err
+		}
+		return l.journal(ctx, tx, v, "Begun", nil)
+	})
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == uniqueViolation {
+		return l.taken(ctx, v, err)
+	}
+	return wrap(err, "record the build of", v)
+}
+
+func (l *Ledger) taken(ctx context.Context, v *Version, cause error) error {
+	var owner string
+	err := l.pool.QueryRow(ctx, `SELECT release FROM nawhas_ledger.versions WHERE database = $1`, v.Database).Scan(&owner)
+	if err != nil {
+		return wrap(cause, "record the build of", v)
+	}
+	return &TakenError{Database: v.Database, Release: owner}
+}
+
+// StartStage records that a stage began, once.
+func (l *Ledger) StartStage(ctx context.Context, v *Version, stage string) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.stages (release, version, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+			v.Release, v.Version, stage)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, stage+"Started", nil)
+	})
+	return wrap(err, "record the start of "+stage+" of", v)
+}
+
+// PassStage records that a stage was passed, and why that is believed.
+func (l *Ledger) PassStage(ctx context.Context, v *Version, stage string, evidence any) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.stages AS s (release, version, name, finished_at, evidence) VALUES ($1, $2, $3, clock_timestamp(), $4)
+			ON CONFLICT (release, version, name) DO UPDATE SET finished_at = excluded.finished_at, evidence = excluded.evidence WHERE s.finished_at IS NULL`,
+			v.Release, v.Version, stage, evidence)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, stage, evidence)
+	})
+	return wrap(err, "record "+stage+" of", v)
+}
+
+// ReopenStages forgets that stages were passed, because they have to be passed
+// again: a warm version on its way back catches up and is switched to anew.
+func (l *Ledger) ReopenStages(ctx context.Context, v *Version, stages ...string) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = ANY($3)`, v.Release, v.Version, stages)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, "Reopened", map[string]any{"stages": stages})
+	})
+	return wrap(err, "reopen the stages of", v)
+}
+
+// PinImage records the image that builds the version.
+func (l *Ledger) PinImage(ctx context.Context, v *Version, image string) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET image = $3 WHERE release = $1 AND version = $2 AND image <> $3`, v.Release, v.Version, image)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, "ImagePinned", map[string]any{"image": image})
+	})
+	return wrap(err, "pin the image of", v)
+}
+
+// Mark records the watermark that the version's database must reach before the
+// switch.
+func (l *Ledger) Mark(ctx context.Context, v *Version, watermark int64) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET switch_mark = $3 WHERE release = $1 AND version = $2`, v.Release, v.Version, watermark)
+		if err != nil {
+			return err
+		}
+		return l.journal(ctx, tx, v, "Marked", map[string]any{"watermark": watermark})
+	})
+	return wrap(err, "record the watermark of", v)
+}
+
+// Switch makes the version live and the one that was live warm, in one
+// transaction. Whoever reads the ledger afterwards points the Services there.
+func (l *Ledger) Switch(ctx context.Context, to *Version) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Warm', warm_since = clock_timestamp(), drains = drains + 1
+			WHERE release = $1 AND role = 'Live' AND version <> $2`, to.Release, to.Version)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, switch_mark = NULL
+			WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm')`, to.Release, to.Version)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, to, "Live", nil)
+	})
+	return wrap(err, "record the switch to", to)
+}
+
+// Retire records that the version is to be removed. A live version is never
+// retired this way.
+func (l *Ledger) Retire(ctx context.Context, v *Version) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Retiring' WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm')`,
+			v.Release, v.Version)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, "Retiring", nil)
+	})
+	return wrap(err, "record the retirement of", v)
+}
+
+// RetireAll records that every version is to be removed, the live one too: the
+// release is deleted and its databases with it.
+func (l *Ledger) RetireAll(ctx context.Context, release string) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `WITH gone AS (UPDATE nawhas_ledger.versions SET role = 'Retiring' WHERE release = $1 AND role <> 'Retiring' RETURNING *)
+			INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition) SELECT $2, release, version, build, 'Retiring' FROM gone`, release, l.epoch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record the retirement of release %s: %w", release, err)
+	}
+	return nil
+}
+
+// Retired records that nothing of the version is left. Only its journal stays.
+func (l *Ledger) Retired(ctx context.Context, v *Version) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.versions WHERE release = $1 AND version = $2 AND role = 'Retiring'`, v.Release, v.Version)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return l.journal(ctx, tx, v, "Retired", nil)
+	})
+	return wrap(err, "record the removal of", v)
+}
+
+func (l *Ledger) journal(ctx context.Context, tx pgx.Tx, v *Version, transition string, evidence any) error {
+	_, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition, evidence) VALUES ($1, $2, $3, $4, $5, $6)`,
+		l.epoch, v.Release, v.Version, v.Build, transition, evidence)
+	return err
+}
+
+func wrap(err error, attempt string, v *Version) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s version %s of %s in the ledger: %w", attempt, v.Version, v.Release, err)
+}

@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Role is what a version is for.
+type Role string
+
+// The roles of a version, in the order of its life.
+const (
+	Candidate Role = "Candidate"
+	Live      Role = "Live"
+	Warm      Role = "Warm"
+	Retiring  Role = "Retiring"
+)
+
+// Version is a version of a release, as the ledger knows it.
+type Version struct {
+	Release, Version     string
+	Build                uuid.UUID
+	Database             string
+	OwnerRole, AppRole   string
+	Role                 Role
+	Image                string
+	Drains               int32
+	SwitchMark           *int64
+	LiveSince, WarmSince *time.Time
+	CreatedAt            time.Time
+	Stages               map[string]Stage
+	Checkpoint           Checkpoint
+}
+
+// Stage is a stage that the version began and, when FinishedAt is set, passed.
+type Stage struct {
+	StartedAt  time.Time       `json:"startedAt"`
+	FinishedAt *time.Time      `json:"finishedAt,omitempty"`
+	Evidence   json.RawMessage `json:"evidence,omitempty"`
+}
+
+// Checkpoint is what the version's own processes reported last.
+type Checkpoint struct {
+	Stage            string
+	Position, Target int64
+	// Rate is in events per second.
+	Rate       float64
+	Problem    *Problem
+	Evidence   json.RawMessage
+	ReportedAt *time.Time
+}
+
+// Problem is why a replay or a follower cannot go on.
+type Problem struct {
+	Position  int64     `json:"position"`
+	EventID   uuid.UUID `json:"eventId"`
+	Name      string    `json:"name"`
+	Version   int16     `json:"version"`
+	Projector string    `json:"projector"`
+	Message   string    `json:"message"`
+}
+
+// Passed reports whether the version has passed a stage.
+func (v *Version) Passed(stage string) bool { return v.Stages[stage].FinishedAt != nil }
+
+const readVersions = `
+SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.role, v.image, v.drains, v.switch_mark,
+       v.live_since, v.warm_since, v.created_at,
+       coalesce((SELECT jsonb_object_agg(s.name, jsonb_build_object('startedAt', s.started_at, 'finishedAt', s.finished_at, 'evidence', s.evidence))
+                 FROM nawhas_ledger.stages s WHERE s.release = v.release AND s.version = v.version), '{}'),
+       coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.reported_at
+FROM nawhas_ledger.versions v LEFT JOIN nawhas_ledger.checkpoints c ON c.role = v.owner_role
+WHERE v.release = $1 ORDER BY v.created_at DESC`
+
+// Versions reads all versions of a release, the newest first, in one query.
+func (l *Ledger) Versions(ctx context.Context, release string) ([]*Version, error) {
+	rows, err := l.pool.Query(ctx, readVersions, release)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of %s: %w", release, err)
+	}
+	versions, err := pgx.CollectRows(rows, scanVersion)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of %s: %w", release, err)
+	}
+	return versions, nil
+}
+
+func scanVersion(row pgx.CollectableRow) (*Version, error) {
+	v := &Version{}
+	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.SwitchMark,
+		&v.LiveSince, &v.WarmSince, &v.CreatedAt, &v.Stages,
+		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.ReportedAt)
+	return v, err
+}

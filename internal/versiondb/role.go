@@ -1,0 +1,172 @@
+package versiondb
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Role is one of a version's two roles as it should be.
+type Role struct {
+	Name     string
+	Password string
+	Stamp    Stamp
+	// Members are the accounts of the operator, which need sight of the role's
+	// sessions and the right to end them. Those that a server lacks are passed over.
+	Members []string
+}
+
+// roleSettings end the sessions of a lost node in minutes: without them such a
+// session keeps its locks for as long as TCP takes to notice, which is hours.
+var roleSettings = map[string]string{
+	"idle_in_transaction_session_timeout": "60s",
+	"tcp_keepalives_idle":                 "30",
+	"tcp_keepalives_interval":             "10",
+	"tcp_keepalives_count":                "3",
+	"lock_timeout":                        "60s",
+}
+
+// EnsureRole makes the role or, when it carries the same stamp, brings its
+// password up to date. A role of that name with another owner is a
+// *ForeignError. It writes only when something differs.
+func EnsureRole(ctx context.Context, db Beginner, role Role) error {
+	comment := role.Stamp.String()
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		found, err := roleComment(ctx, tx, role.Name)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return createRole(ctx, tx, role)
+		case err != nil:
+			return fmt.Errorf("look for role %s: %w", role.Name, err)
+		}
+		stamp, ok := ParseStamp(withoutFingerprint(found))
+		if !ok || !stamp.SameOwner(role.Stamp) {
+			return &ForeignError{Kind: "role", Name: role.Name, Comment: withoutFingerprint(found)}
+		}
+		if found == withFingerprint(comment, role.Password) {
+			return grantMembership(ctx, tx, role)
+		}
+		return setPassword(ctx, tx, role, "ALTER")
+	})
+}
+
+// Beginner begins transactions: a connection or a pool.
+type Beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+func createRole(ctx context.Context, tx pgx.Tx, role Role) error {
+	if err := setPassword(ctx, tx, role, "CREATE"); err != nil {
+		return err
+	}
+	for setting, value := range roleSettings {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER ROLE %s SET %s = '%s'", quote(role.Name), setting, value)); err != nil {
+			return fmt.Errorf("set %s of role %s: %w", setting, role.Name, err)
+		}
+	}
+	return grantMembership(ctx, tx, role)
+}
+
+func setPassword(ctx context.Context, tx pgx.Tx, role Role, verb string) error {
+	verifier, err := scramVerifier(role.Password)
+	if err != nil {
+		return err
+	}
+	statement := fmt.Sprintf("%s ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '%s'", verb, quote(role.Name), verifier)
+	if _, err := tx.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("%s role %s: %w", strings.ToLower(verb), role.Name, err)
+	}
+	return comment(ctx, tx, "ROLE", role.Name, withFingerprint(role.Stamp.String(), role.Password))
+}
+
+func grantMembership(ctx context.Context, tx pgx.Tx, role Role) error {
+	rows, err := tx.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND NOT pg_has_role(oid, $2, 'MEMBER')`, role.Members, role.Name)
+	if err != nil {
+		return fmt.Errorf("read the members of role %s: %w", role.Name, err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read the members of role %s: %w", role.Name, err)
+	}
+	for _, member := range missing {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("GRANT %s TO %s", quote(role.Name), quote(member))); err != nil {
+			return fmt.Errorf("let %s see the sessions of role %s: %w", member, role.Name, err)
+		}
+	}
+	return nil
+}
+
+// DropRole removes a role that carries the stamp of the same owner, with its
+// rights in the database that db is connected to. A role that is gone is no
+// error. One whose objects in another database keep it stays, which is
+// reported as false: dropping that database comes first.
+func DropRole(ctx context.Context, db Beginner, name string, stamp Stamp) (gone bool, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		found, err := roleComment(ctx, tx, name)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for role %s: %w", name, err)
+		}
+		if owner, ok := ParseStamp(withoutFingerprint(found)); !ok || !owner.SameOwner(stamp) {
+			return &ForeignError{Kind: "role", Name: name, Comment: withoutFingerprint(found)}
+		}
+		if _, err := tx.Exec(ctx, "DROP OWNED BY "+quote(name)); err != nil {
+			return fmt.Errorf("take the rights of role %s: %w", name, err)
+		}
+		if _, err := tx.Exec(ctx, "DROP ROLE "+quote(name)); err != nil {
+			return fmt.Errorf("drop role %s: %w", name, err)
+		}
+		return nil
+	})
+	const dependentObjects = "2BP01"
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == dependentObjects {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// EndSessions ends every session of a role on the server that db is connected
+// to, and returns how many there were.
+func EndSessions(ctx context.Context, db DB, role string) (int, error) {
+	var ended int
+	err := db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1`, role).Scan(&ended)
+	if err != nil {
+		return 0, fmt.Errorf("end the sessions of role %s: %w", role, err)
+	}
+	return ended, nil
+}
+
+func roleComment(ctx context.Context, db DB, name string) (string, error) {
+	var found string
+	err := db.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1`, name).Scan(&found)
+	return found, err
+}
+
+func comment(ctx context.Context, db DB, kind, name, text string) error {
+	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	if _, err := db.Exec(ctx, fmt.Sprintf("COMMENT ON %s %s IS %s", kind, quote(name), quoted)); err != nil {
+		return fmt.Errorf("stamp %s %s: %w", strings.ToLower(kind), name, err)
+	}
+	return nil
+}
+
+// The fingerprint tells whether a role has a given password without another
+// login. 64 bits of a digest of 256 random bits reveal nothing.
+func withFingerprint(comment, password string) string {
+	digest := sha256.Sum256([]byte(password))
+	return comment + " password=" + hex.EncodeToString(digest[:8])
+}
+
+func withoutFingerprint(comment string) string {
+	stamp, _, _ := strings.Cut(comment, " password=")
+	return stamp
+}
