@@ -1,0 +1,121 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// DB is what the log needs of a connection. *pgx.Conn, pgx.Tx, *pgxpool.Conn
+// and *pgxpool.Pool have it.
+type DB interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Table describes where an application keeps its log: the table and the
+// names of its columns. A log without a version column leaves Version empty;
+// its events are all of version 1.
+type Table struct {
+	Schema     string
+	Name       string
+	Position   string
+	ID         string
+	EventName  string
+	Version    string
+	Payload    string
+	RecordedAt string
+}
+
+// DefaultTable is the log that [Log.Init] creates.
+func DefaultTable() Table {
+	return Table{Schema: "public", Name: "events", Position: "position", ID: "id", EventName: "name",
+		Version: "version", Payload: "payload", RecordedAt: "recorded_at"}
+}
+
+// Log reads and appends to one table of events. It holds no connection and
+// is safe for concurrent use.
+type Log struct {
+	table Table
+	sql   statements
+}
+
+// New makes a Log for the described table.
+func New(t Table) *Log {
+	return &Log{table: t, sql: newStatements(t)}
+}
+
+// Table is the description the log was made with.
+func (l *Log) Table() Table { return l.table }
+
+// statements are the log's SQL with the names filled in once.
+type statements struct {
+	relation    string
+	regclass    string
+	appendOne   string
+	appendMany  string
+	head        string
+	headUpTo    string
+	read        string
+	holders     string
+	sequence    string
+	marks       string
+	copyColumns []string
+}
+
+func newStatements(t Table) statements {
+	relation := quote(t.Schema, t.Name)
+	position, id, name, payload, recorded := quote(t.Position), quote(t.ID), quote(t.EventName), quote(t.Payload), quote(t.RecordedAt)
+	version := "1::smallint"
+	columns, values, unnested := id+", "+name+", "+payload, "$1, $2, $3", "e.id, e.name, e.payload::jsonb"
+	copied := []string{t.ID, t.EventName, t.Payload}
+	if t.Version != "" {
+		version = quote(t.Version) + "::smallint"
+		columns, values, unnested = columns+", "+quote(t.Version), values+", $4", unnested+", e.version"
+		copied = append(copied, t.Version)
+	}
+	regclass := literal(relation) + "::regclass"
+	return statements{
+		relation:  relation,
+		regclass:  regclass,
+		appendOne: fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) RETURNING %s::bigint", relation, columns, values, position),
+		// The order of the rows is the order of the sort, and the position is
+		// drawn above it.
+		appendMany: fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s
+			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[]) WITH ORDINALITY AS e(id, name, payload, version, n)
+			ORDER BY e.n RETURNING %s::bigint`, relation, columns, unnested, position),
+		head:     fmt.Sprintf("SELECT coalesce(max(%s), 0)::bigint FROM %s", position, relation),
+		headUpTo: fmt.Sprintf("SELECT coalesce(max(%[1]s), 0)::bigint FROM %[2]s WHERE %[1]s <= $1", position, relation),
+		read: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s, %[3]s::text, %[4]s, %[5]s::text, %[6]s FROM %[7]s
+			WHERE %[1]s > $1 AND %[1]s <= $2 ORDER BY %[1]s LIMIT $3`, position, id, name, version, payload, recorded, relation),
+		holders: fmt.Sprintf(`SELECT DISTINCT l.virtualtransaction, coalesce(l.pid, 0),
+				coalesce(a.usename::text, p.owner::text, ''), coalesce(a.xact_start, p.prepared), l.pid IS NULL
+			FROM pg_locks l
+			LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+			LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+			WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND l.relation = %s
+				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, regclass),
+		sequence: fmt.Sprintf("SELECT pg_get_serial_sequence(%s, %s)", literal(relation), literal(t.Position)),
+		marks: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s FROM %[3]s WHERE %[1]s BETWEEN $1 AND $2 ORDER BY %[1]s LIMIT $3`,
+			position, id, relation),
+		copyColumns: copied,
+	}
+}
+
+func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+
+// literal writes s as an SQL string. Only names from a Table pass through it.
+func literal(s string) string {
+	quoted := make([]byte, 0, len(s)+2)
+	quoted = append(quoted, '\'')
+	for i := range len(s) {
+		if s[i] == '\'' {
+			quoted = append(quoted, '\'')
+		}
+		quoted = append(quoted, s[i])
+	}
+	return string(append(quoted, '\''))
+}
