@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/library"
+)
+
+// Receipt is the answer to a command: its event is in the log. The entity as it
+// became can be read once the database has reached the position.
+type Receipt struct {
+	ID       uuid.UUID `json:"id" format:"uuid" doc:"The entity."`
+	Changed  bool      `json:"changed" doc:"False when the entity was like this already and nothing was recorded."`
+	Position int64     `json:"position" doc:"The position of the event, also in Nawhas-Position."`
+}
+
+type receipt struct {
+	Position int64  `header:"Nawhas-Position" doc:"The position of the command's event. Send it with the next read."`
+	Location string `header:"Location" doc:"Where a created entity can be read."`
+	Body     Receipt
+}
+
+// command is what a client asked for, known before any database is read.
+type command struct {
+	key   uuid.UUID // the event's id; nil when the client gave none
+	event string
+	// entity is nil when the command creates one or names a reciter by slug.
+	entity uuid.UUID
+	// reciter is that of a new album, nil when it is named by slug.
+	reciter    uuid.UUID
+	attributes library.Changes
+	path       string
+}
+
+// decision is what a command comes to after the checks: an event, or none when
+// there is nothing to change.
+type decision struct {
+	entity   uuid.UUID
+	event    *eventlog.NewEvent
+	position int64 // of the database that the decision was made on
+}
+
+// submit carries a command out at most once for each key. The key is looked up
+// before the checks, because the first attempt may be why they fail now.
+func (s *Server) submit(ctx context.Context, c command, decide func(context.Context) (decision, error)) (Receipt, error) {
+	if first, err := s.earlier(ctx, c); first != nil || err != nil {
+		return receiptOf(first), err
+	}
+	decided, err := decide(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if decided.event == nil {
+		return Receipt{ID: decided.entity, Position: decided.position}, nil
+	}
+	if c.key != uuid.Nil {
+		decided.event.ID = c.key
+	}
+	position, err := s.pen.append(ctx, *decided.event)
+	s.metrics.appended(c.event, err)
+	switch {
+	case errors.Is(err, errDuplicate) && c.key != uuid.Nil:
+		first, err := s.earlier(ctx, c)
+		return receiptOf(first), err
+	case errors.Is(err, errMayNotWrite):
+		return Receipt{}, unavailable(time.Second, "this version may not write at the moment: it is not live yet, or another version has "+
+			"taken its place; send the command again to the Service of the live version")
+	case err != nil:
+		return Receipt{}, err
+	}
+	return Receipt{ID: decided.entity, Changed: true, Position: position}, nil
+}
+
+// earlier finds the event that this command's key appended before.
+func (s *Server) earlier(ctx context.Context, c command) (*recorded, error) {
+	if c.key == uuid.Nil {
+		return nil, nil
+	}
+	first, err := s.pen.find(ctx, c.key)
+	if first != nil && !c.same(first) {
+		return nil, errOtherCommand
+	}
+	return first, err
+}
+
+func receiptOf(event *recorded) Receipt {
+	if event == nil {
+		return Receipt{}
+	}
+	return Receipt{ID: event.payload.ID, Changed: true, Position: event.position}
+}
+
+// appendEvent is a decision to record an event.
+func appendEvent(entity uuid.UUID, position int64, event eventlog.NewEvent, err error) (decision, error) {
+	return decision{entity: entity, position: position, event: &event}, err
+}

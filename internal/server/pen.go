@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+)
+
+var (
+	// errMayNotWrite is a version whose right to append is not there: not yet,
+	// or not any more. The log cannot tell which.
+	errMayNotWrite = errors.New("this version may not append to the log")
+	errDuplicate   = errors.New("an event with this id is in the log already")
+)
+
+// pen appends events to the log.
+type pen struct {
+	log    *eventlog.Log
+	source *pgxpool.Pool
+	byID   string
+}
+
+func newPen(log *eventlog.Log, source *pgxpool.Pool) *pen {
+	t := log.Table()
+	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+	return &pen{log: log, source: source, byID: fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE %s = $1",
+		quote(t.Position), quote(t.EventName), quote(t.Payload), quote(t.Schema, t.Name), quote(t.ID))}
+}
+
+// recorded is an event that a key names.
+type recorded struct {
+	position int64
+	name     string
+	payload  recordedPayload
+}
+
+type recordedPayload struct {
+	ID         uuid.UUID          `json:"id"`
+	ReciterID  uuid.UUID          `json:"reciterId"`
+	Attributes map[string]*string `json:"attributes"`
+	Path       string             `json:"path"`
+}
+
+// append writes one event. A connection that breaks leaves open whether the
+// event is in the log; because its id is unique, trying again is safe.
+func (p *pen) append(ctx context.Context, event eventlog.NewEvent) (int64, error) {
+	position, err := p.attempt(ctx, event)
+	if err == nil || !isOutage(err) || ctx.Err() != nil {
+		return position, err
+	}
+	position, err = p.attempt(ctx, event)
+	if errors.Is(err, errDuplicate) {
+		first, findErr := p.find(ctx, event.ID)
+		if findErr != nil {
+			return 0, findErr
+		}
+		return first.position, nil
+	}
+	return position, err
+}
+
+func (p *pen) attempt(ctx context.Context, event eventlog.NewEvent) (int64, error) {
+	positions, err := p.log.Append(ctx, p.source, event)
+	if err == nil {
+		return positions[0], nil
+	}
+	var duplicate *eventlog.DuplicateIDError
+	var refused *eventlog.PreconditionError
+	switch {
+	case errors.As(err, &duplicate):
+		return 0, errDuplicate
+	case errors.As(err, &refused) && refused.Reason == eventlog.ReasonRights:
+		return 0, errMayNotWrite
+	}
+	return 0, fmt.Errorf("append %s: %w", event.Name, err)
+}
+
+// find looks an event up by its id; nil when the log does not have it.
+func (p *pen) find(ctx context.Context, id uuid.UUID) (*recorded, error) {
+	var found recorded
+	var payload []byte
+	err := p.source.QueryRow(ctx, p.byID, id).Scan(&found.position, &found.name, &payload)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up the event of an idempotency key: %w", err)
+	}
+	if err := json.Unmarshal(payload, &found.payload); err != nil {
+		// Not an event of ours: no command can be the same as it.
+		found.name = ""
+	}
+	return &found, nil
+}
+
+// same tells whether a recorded event is what this command asked for, as far as
+// that can be seen without the database: a modification records only what it
+// changed then.
+func (c command) same(event *recorded) bool {
+	if event.name != c.event {
+		return false
+	}
+	if c.entity != uuid.Nil && event.payload.ID != c.entity {
+		return false
+	}
+	if c.reciter != uuid.Nil && event.payload.ReciterID != c.reciter {
+		return false
+	}
+	if c.path != event.payload.Path {
+		return false
+	}
+	for name, value := range event.payload.Attributes {
+		asked, ok := c.attributes[name]
+		if !ok && value == nil {
+			continue
+		}
+		if !ok || (asked == nil) != (value == nil) || (asked != nil && *asked != *value) {
+			return false
+		}
+	}
+	return true
+}
+
+var errOtherCommand = huma.Error422UnprocessableEntity("this Idempotency-Key was used for another command; choose a new UUID")
