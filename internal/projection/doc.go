@@ -1,0 +1,50 @@
+// Package projection builds a version's database from the log and keeps it
+// current.
+//
+// It knows no reciter: a [Model] brings the decoders, projectors and tables of
+// an edition. It runs no migrations and opens no database but the two it is
+// given.
+//
+// # One engine
+//
+// [Replay] builds an empty database in big chunks up to a watermark of the log
+// and then makes the indexes that only readers need. [Follow] goes on from
+// there in small ones, for ever or up to a position. What a chunk does to the
+// database is the same code in both, so it cannot differ: the projectors say
+// which rows the chunk's events need, the engine fetches these in one query a
+// table, the projectors apply the events in order to the rows in memory, and
+// the net change is written together with the checkpoint. Memory is bounded by
+// the chunk, not by the log.
+//
+// # Exactly once
+//
+// A chunk is one transaction. It begins with
+//
+//	UPDATE checkpoint SET position = <new> … WHERE position = <previous> AND epoch = <mine>
+//
+// and gives up when that finds no row. So a chunk is applied completely or not
+// at all, never after another one has been applied in its place, and two
+// appliers wait for each other at the checkpoint's row. An applier holds a
+// session lock of its database as long as it works, which keeps two from
+// taking turns; the epoch, raised by each new applier, is what makes a
+// sleeping one harmless. A new applier waits for a working one, and ends the
+// session of one that has been silent: a lost node's session may hold its lock
+// for hours.
+//
+// Transactions are committed without waiting for the disk. A crash of the
+// version's server may take back the last ones, and with them the checkpoint
+// that counted them; they are applied again. Only the end of a replay waits.
+//
+// # Waking up
+//
+// Follow polls the log: a few milliseconds after an event, then less and less
+// often. A notification from the writers would be prompt after a long pause
+// too, but NOTIFY takes one lock for the whole server at commit, so that all
+// writers would commit one after the other.
+//
+// # When a server goes away
+//
+// Replay returns an error: its Job starts again and resumes at the last chunk.
+// Follow begins again from the checkpoint with new sessions, a new epoch and a
+// new reader, exactly as a new process would.
+package projection
