@@ -19,6 +19,7 @@ import (
 
 const usage = `Usage: node COMMAND
 
+  programs       build the Kubernetes programs that up starts
   up             start the node and its Postgres, or reuse what runs
   down           stop everything that up started and delete its data
   status         say what runs
@@ -48,6 +49,8 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	switch args[0] {
+	case "programs":
+		return buildPrograms(ctx, home)
 	case "up":
 		return up(ctx, home)
 	case "down":

@@ -1,0 +1,105 @@
+# What you can make. Everything made goes below bin/.
+VERSION        ?= 3.1.2
+IMAGE          ?= ghcr.io/nawhas/api
+OPERATOR_IMAGE ?= ghcr.io/nawhas/nawhas-operator:dev
+EVENTS         ?= 100000
+SEED           ?= 1
+
+MODULE  := github.com/nawhas/nawhas-operator
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT)
+STATIC  := CGO_ENABLED=0 go build -trimpath
+TOOLS   := bin/tools/golangci-lint bin/tools/controller-gen bin/tools/gotestsum bin/tools/govulncheck
+
+# A checkout that belongs to somebody else is no reason not to build.
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+.DEFAULT_GOAL := help
+
+##@ Build
+
+.PHONY: generate
+generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the operator's role
+	bin/tools/controller-gen object paths=./api/...
+	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
+	go run ./hack/crd spec.workloads.template config/crd/bases/releases.nawhas.com_nawhasreleases.yaml
+	@if [ -d controllers ]; then bin/tools/controller-gen rbac:roleName=nawhas-operator paths=./controllers/... output:rbac:dir=config/rbac; fi
+
+.PHONY: build
+build: ## Build the programs nawhas and manager for containers
+	$(STATIC) -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(VERSION)' -o bin/linux/nawhas ./cmd/nawhas
+	$(STATIC) -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
+
+.PHONY: images
+images: build local-node ## Write the container images to bin/images
+	bin/local-node image --program bin/linux/nawhas --entrypoint /nawhas --name $(IMAGE):$(VERSION) --out bin/images/nawhas.tar
+	bin/local-node image --program bin/linux/manager --entrypoint /manager --name $(OPERATOR_IMAGE) --out bin/images/manager.tar
+
+##@ Test
+
+.PHONY: test
+test: tools cluster-programs images ## Run lint, unit, integration and end-to-end tests
+	go run ./hack/test
+
+.PHONY: lint
+lint: tools ## Run the linters
+	go run ./hack/test lint
+
+.PHONY: test-unit
+test-unit: tools cluster-programs ## Run unit and integration tests
+	go run ./hack/test unit integration
+
+.PHONY: test-e2e
+test-e2e: tools cluster-programs images ## Run the tests on a Kubernetes node
+	go run ./hack/test e2e
+
+.PHONY: vulnerabilities
+vulnerabilities: tools ## Ask the Go vulnerability database about what is linked in
+	go run ./hack/test vulnerabilities
+
+##@ Run
+
+.PHONY: cluster-up
+cluster-up: local-node ## Start the cluster: KUBECONFIG, kind, or a node of this repository's own
+	hack/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: local-node ## Stop the cluster and delete its data
+	hack/cluster.sh down
+
+.PHONY: demo
+demo: images ## Take version 3.1.2 from nothing to live, and audit it
+	$(STATIC) -o bin/demo/demo ./hack/demo
+	hack/cluster.sh up
+	hack/cluster.sh load bin/images/nawhas.tar bin/images/manager.tar
+	hack/cluster.sh run bin/demo/demo --events $(EVENTS) --seed $(SEED)
+
+.PHONY: clean
+clean: ## Stop the local node and delete everything made
+	@if [ -x bin/local-node ]; then bin/local-node down; fi
+	rm -rf bin
+
+.PHONY: local-node
+local-node:
+	@cd hack/node && $(STATIC) -o ../../bin/local-node . && $(STATIC) -ldflags '-s -w' -o ../../bin/pause ./pause
+
+.PHONY: cluster-programs
+cluster-programs: local-node
+	@bin/local-node programs
+
+.PHONY: tools
+tools: $(TOOLS)
+
+bin/tools/golangci-lint: hack/tools/go.mod hack/tools/golangci-lint/main.go
+	@echo "building golangci-lint with kube-api-linter, the first time about 3 minutes"
+	@cd hack/tools && $(STATIC) -ldflags '-s -w' -o ../../$@ ./golangci-lint
+
+bin/tools/controller-gen: PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
+bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
+bin/tools/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
+bin/tools/%: hack/tools/go.mod
+	@echo "building $*"
+	@cd hack/tools && $(STATIC) -ldflags '-s -w' -o ../../$@ $(PACKAGE)

@@ -1,0 +1,98 @@
+// Command crd removes the descriptions inside a schema that a CRD embeds, such
+// as a pod template's. They are Kubernetes' own documentation, and with them
+// the CRD is larger than the 256 KiB that `kubectl apply` can keep in its
+// annotation.
+//
+// It changes nothing else: the descriptions of the CRD's own fields stay.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "Usage: crd spec.path.to.field FILE")
+		os.Exit(2)
+	}
+	if err := rewrite(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "crd:", err)
+		os.Exit(1)
+	}
+}
+
+func rewrite(field, file string) error {
+	content, err := os.ReadFile(file) //nolint:gosec // the file is the argument
+	if err != nil {
+		return fmt.Errorf("read the CRD: %w", err)
+	}
+	stripped, err := strip(content, strings.Split(field, "."))
+	if err != nil {
+		return fmt.Errorf("strip %s: %w", file, err)
+	}
+	if err := os.WriteFile(file, stripped, 0o644); err != nil { //nolint:gosec // a manifest is for everyone
+		return fmt.Errorf("write the CRD: %w", err)
+	}
+	return nil
+}
+
+func strip(content []byte, path []string) ([]byte, error) {
+	var crd map[string]any
+	if err := yaml.Unmarshal(content, &crd); err != nil {
+		return nil, fmt.Errorf("read YAML: %w", err)
+	}
+	spec, _ := crd["spec"].(map[string]any)
+	versions, _ := spec["versions"].([]any)
+	for _, version := range versions {
+		version, _ := version.(map[string]any)
+		schema, _ := version["schema"].(map[string]any)
+		root, _ := schema["openAPIV3Schema"].(map[string]any)
+		embedded, err := find(root, path)
+		if err != nil {
+			return nil, err
+		}
+		dropDescriptions(embedded)
+	}
+	stripped, err := yaml.Marshal(crd)
+	if err != nil {
+		return nil, fmt.Errorf("write YAML: %w", err)
+	}
+	return append([]byte("---\n"), stripped...), nil
+}
+
+// find goes down by the names of fields; lists on the way are passed through.
+func find(schema map[string]any, path []string) (map[string]any, error) {
+	for _, name := range path {
+		if items, isList := schema["items"].(map[string]any); isList {
+			schema = items
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		next, found := properties[name].(map[string]any)
+		if !found {
+			return nil, fmt.Errorf("the schema has no field %s on the way to %s", name, strings.Join(path, "."))
+		}
+		schema = next
+	}
+	return schema, nil
+}
+
+// dropDescriptions keeps fields that are named description.
+func dropDescriptions(schema map[string]any) {
+	delete(schema, "description")
+	if properties, ok := schema["properties"].(map[string]any); ok {
+		for _, property := range properties {
+			if property, ok := property.(map[string]any); ok {
+				dropDescriptions(property)
+			}
+		}
+	}
+	for _, key := range []string{"items", "additionalProperties"} {
+		if inner, ok := schema[key].(map[string]any); ok {
+			dropDescriptions(inner)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// modules are linted one by one: golangci-lint looks at one module at a time.
+var modules = []string{".", "hack/node", "hack/tools"}
+
+func lint(ctx context.Context) outcome {
+	var o outcome
+	config, err := filepath.Abs(".golangci.yml")
+	if err != nil {
+		return outcome{failed: 1, err: err}
+	}
+	tool, err := filepath.Abs("bin/tools/golangci-lint")
+	if err != nil {
+		return outcome{failed: 1, err: err}
+	}
+	for _, module := range modules {
+		o.count(show(ctx, module, tool, "run", "--config", config, "--timeout", "15m", "./..."))
+	}
+	scripts, err := filepath.Glob("hack/*.sh")
+	if err != nil || len(scripts) == 0 {
+		return o
+	}
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		fmt.Println("shellcheck is not installed: the shell scripts were NOT CHECKED")
+		o.skipped++
+		return o
+	}
+	o.count(show(ctx, ".", "shellcheck", scripts...))
+	return o
+}
+
+func (o *outcome) count(err error) {
+	if err == nil {
+		o.passed++
+		return
+	}
+	o.failed++
+	o.err = err
+}
+
+func unit(ctx context.Context) outcome {
+	packages, err := packagesWhere(ctx, func(needsServer bool) bool { return !needsServer })
+	if err != nil {
+		return outcome{failed: 1, err: err}
+	}
+	return goTest(ctx, "unit", append(raceFlags(), packages...)...)
+}
+
+func integration(ctx context.Context) outcome {
+	packages, err := packagesWhere(ctx, func(needsServer bool) bool { return needsServer })
+	if err != nil {
+		return outcome{failed: 1, err: err}
+	}
+	// Two packages at once: each starts servers of its own.
+	return goTest(ctx, "integration", append(append(raceFlags(), "-p", "2", "-timeout", "15m"), packages...)...)
+}
+
+func endToEnd(ctx context.Context) outcome {
+	if reason := noCluster(); reason != "" {
+		return outcome{notRun: reason}
+	}
+	if err := show(ctx, ".", "hack/cluster.sh", "up"); err != nil {
+		return outcome{failed: 1, err: fmt.Errorf("start the cluster: %w", err)}
+	}
+	binary := filepath.Join("bin", "test", "e2e.test")
+	if err := show(ctx, ".", "go", "test", "-tags", "e2e", "-c", "-o", binary, "./test/e2e"); err != nil {
+		return outcome{failed: 1, err: fmt.Errorf("build the tests: %w", err)}
+	}
+	// The binary, not go test, runs in the cluster's network, which has no way out.
+	return gotestsum(ctx, "e2e", "hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/e2e",
+		binary, "-test.v=test2json", "-test.timeout=20m", "-test.failfast")
+}
+
+// noCluster says why this machine can run no cluster, or nothing.
+func noCluster() string {
+	if os.Geteuid() != 0 && os.Getenv("KUBECONFIG") == "" {
+		if _, err := exec.LookPath("kind"); err != nil {
+			return "needs root, a KUBECONFIG, or kind with Docker"
+		}
+	}
+	return ""
+}
+
+// vulnerabilities asks a database on the network, so it is no part of what
+// has to pass everywhere.
+func vulnerabilities(ctx context.Context) outcome {
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", "vuln.go.dev:443")
+	if err != nil {
+		return outcome{notRun: "the vulnerability database vuln.go.dev cannot be reached"}
+	}
+	_ = conn.Close()
+	var o outcome
+	o.count(show(ctx, ".", "bin/tools/govulncheck", "./..."))
+	return o
+}
+
+// packagesWhere lists the packages with tests, by whether these start servers.
+func packagesWhere(ctx context.Context, wanted func(needsServer bool) bool) ([]string, error) {
+	const format = `{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}{{end}}`
+	out, err := exec.CommandContext(ctx, "go", "list", "-f", format, "./...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return nil, fmt.Errorf("list packages: %s", exit.Stderr)
+		}
+		return nil, fmt.Errorf("list packages: %w", err)
+	}
+	var packages []string
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		needsServer := strings.HasSuffix(fields[0], "/pgtest") || strings.Contains(line, "/internal/pgtest") || strings.Contains(line, "/pkg/envtest")
+		if wanted(needsServer) {
+			packages = append(packages, fields[0])
+		}
+	}
+	return packages, nil
+}
+
+// raceFlags turn the race detector on where a C compiler is, which it needs.
+func raceFlags() []string {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		fmt.Println("no C compiler: the tests run WITHOUT the race detector")
+		return nil
+	}
+	return []string{"-race"}
+}
+
+func goTest(ctx context.Context, name string, args ...string) outcome {
+	return gotestsum(ctx, name, append([]string{"go", "test", "-json"}, args...)...)
+}
+
+// gotestsum runs a command that prints test2json events and counts its tests.
+func gotestsum(ctx context.Context, name string, argv ...string) outcome {
+	report := filepath.Join("bin", "test", name+".xml")
+	_ = os.Remove(report)
+	args := append([]string{"--format", "pkgname-and-test-fails", "--hide-summary=skipped", "--junitfile", report, "--raw-command", "--"}, argv...)
+	err := show(ctx, ".", "bin/tools/gotestsum", args...)
+	o, readErr := readReport(report)
+	if err != nil && o.failed == 0 {
+		o.failed = 1
+		o.err = errors.Join(err, readErr)
+	}
+	return o
+}
+
+func readReport(path string) (outcome, error) {
+	var suites struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Errors   int `xml:"errors,attr"`
+		Suites   []struct {
+			Skipped int `xml:"skipped,attr"`
+		} `xml:"testsuite"`
+	}
+	content, err := os.ReadFile(path) //nolint:gosec // a file that gotestsum wrote just now
+	if err != nil {
+		return outcome{}, fmt.Errorf("read the results: %w", err)
+	}
+	if err := xml.Unmarshal(content, &suites); err != nil {
+		return outcome{}, fmt.Errorf("read the results: %w", err)
+	}
+	var o outcome
+	for _, suite := range suites.Suites {
+		o.skipped += suite.Skipped
+	}
+	o.failed = suites.Failures + suites.Errors
+	o.passed = suites.Tests - o.failed - o.skipped
+	return o, nil
+}
+
+// show runs a command with its output on the terminal.
+func show(ctx context.Context, folder, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the commands are this program's own
+	cmd.Dir = folder
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// On an interrupt the tests get the time to clean up.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return nil
+}
