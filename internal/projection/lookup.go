@@ -92,3 +92,12 @@ func (l *Lookup[R, K]) reset() {
 	clear(l.rows)
 	l.wanted = l.wanted[:0]
 }
+
+// Known is what Find would return, or nothing while the rows are still to be
+// fetched. It is for Needs, which follows references.
+func (l *Lookup[R, K]) Known(key K) []R {
+	if !l.complete[key] {
+		return nil
+	}
+	return l.Find(key)
+}

@@ -19,10 +19,15 @@ func (k Kind) String() string { return fmt.Sprintf("%s v%d", k.Name, k.Version) 
 // repeat the payload.
 type Decoder func(payload []byte) (any, error)
 
-// Event is an event together with its decoded payload.
+// Event is an event together with its decoded payload, which takes the place
+// of the recorded one.
 type Event struct {
 	eventlog.Event
 	Body any
+	// problem says why the event cannot be applied, empty if it can.
+	problem string
+	// skipped events are passed over on request.
+	skipped bool
 }
 
 // Kind is the event's name and version.

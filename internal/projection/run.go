@@ -56,7 +56,7 @@ type Report struct {
 	// Position is the checkpoint, Target what the run goes up to (0 for a
 	// follower without end) and Head the log's highest visible position.
 	Position, Target, Head int64
-	Stage                  Stage
+	Stage                  string
 	EventsPerSecond        float64
 	Skipped                int64
 	// Problem is the event that the run cannot get past.

@@ -1,0 +1,94 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// AllowReading lets a role read the log and its sequence's last value.
+func (l *Log) AllowReading(ctx context.Context, db DB, role string) error {
+	sequence, err := l.sequenceName(ctx, db)
+	if err != nil {
+		return err
+	}
+	if err := l.allowUsage(ctx, db, role); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		fmt.Sprintf("GRANT SELECT ON %s TO %s", l.sql.relation, quote(role)),
+		fmt.Sprintf("GRANT SELECT ON SEQUENCE %s TO %s", sequence, quote(role)),
+	} {
+		if _, err := db.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("let %s read the log: %w", role, err)
+		}
+	}
+	return nil
+}
+
+// allowUsage looks first: the log's owner need not be the owner of its schema,
+// and then cannot grant what everybody has anyhow.
+func (l *Log) allowUsage(ctx context.Context, db DB, role string) error {
+	var has bool
+	if err := db.QueryRow(ctx, "SELECT has_schema_privilege($1, $2, 'USAGE')", role, l.table.Schema).Scan(&has); err != nil {
+		return fmt.Errorf("read whether %s may use schema %s: %w", role, l.table.Schema, err)
+	}
+	if has {
+		return nil
+	}
+	if _, err := db.Exec(ctx, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", quote(l.table.Schema), quote(role))); err != nil {
+		return fmt.Errorf("let %s use schema %s: %w", role, l.table.Schema, err)
+	}
+	return nil
+}
+
+// AllowAppending lets a role append: an id, a name, a version and a payload,
+// but neither a position nor a time.
+func (l *Log) AllowAppending(ctx context.Context, db DB, role string) error {
+	if _, err := db.Exec(ctx, l.grantInsert(quote(role))); err != nil {
+		return fmt.Errorf("let %s append to the log: %w", role, err)
+	}
+	return nil
+}
+
+// ForbidAppending takes a role's right to append away. Transactions of the
+// role that have appended already go on; see [Log.HoldersOf].
+func (l *Log) ForbidAppending(ctx context.Context, db DB, role string) error {
+	// Revoking the table's privilege takes the columns' along.
+	if _, err := db.Exec(ctx, fmt.Sprintf("REVOKE INSERT ON %s FROM %s", l.sql.relation, quote(role))); err != nil {
+		return fmt.Errorf("take the right to append from %s: %w", role, err)
+	}
+	return nil
+}
+
+// Appenders are those of the given roles that can append, by a grant of
+// anybody or through a membership. Roles that do not exist cannot.
+func (l *Log) Appenders(ctx context.Context, db DB, roles []string) ([]string, error) {
+	rows, err := db.Query(ctx, `SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1) AND has_any_column_privilege(oid, `+l.sql.regclass+`, 'INSERT') ORDER BY 1`, roles)
+	if err != nil {
+		return nil, fmt.Errorf("read who can append to the log: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read who can append to the log: %w", err)
+	}
+	return found, nil
+}
+
+// CheckOwner returns a [*PreconditionError] unless the connected account owns
+// the log, as it must to grant and revoke the versions' rights.
+func (l *Log) CheckOwner(ctx context.Context, db DB) error {
+	var account, owner string
+	var owns bool
+	err := db.QueryRow(ctx, `SELECT current_user::text, relowner::regrole::text, pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = `+l.sql.regclass).
+		Scan(&account, &owner, &owns)
+	if err != nil {
+		return fmt.Errorf("read the owner of %s: %w", l.sql.relation, err)
+	}
+	if owns {
+		return nil
+	}
+	return refuse(ReasonRights, "the account %s does not own the log, so it cannot give versions their rights; run ALTER TABLE %s OWNER TO %s, or GRANT %s TO %s",
+		quote(account), l.sql.relation, quote(account), owner, quote(account))
+}

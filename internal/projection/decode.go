@@ -1,0 +1,72 @@
+package projection
+
+import (
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+)
+
+// decoder turns what was read into events with a body. It is safe for
+// concurrent use.
+type decoder struct {
+	kinds   map[Kind]Decoder
+	ignored map[Kind]bool
+	skip    map[uuid.UUID]bool
+	workers int
+}
+
+func (r *run) decoder(m *Model) *decoder {
+	d := &decoder{kinds: m.Decoders, ignored: map[Kind]bool{}, skip: r.skip, workers: r.Decoders}
+	for _, k := range m.Ignored {
+		d.ignored[k] = true
+	}
+	return d
+}
+
+// fewEvents are not worth a second goroutine.
+const fewEvents = 256
+
+// decode keeps the order. What cannot be decoded is marked, not refused: the
+// events before it are still to be applied.
+func (d *decoder) decode(recorded []eventlog.Event) []Event {
+	events := make([]Event, len(recorded))
+	share := max((len(recorded)+d.workers-1)/d.workers, fewEvents)
+	var working sync.WaitGroup
+	for from := 0; from < len(recorded); from += share {
+		to := min(from+share, len(recorded))
+		working.Go(func() {
+			for i := from; i < to; i++ {
+				events[i] = d.one(recorded[i])
+			}
+		})
+	}
+	working.Wait()
+	return events
+}
+
+func (d *decoder) one(recorded eventlog.Event) Event {
+	e := Event{Event: recorded}
+	kind := e.Kind()
+	decode, known := d.kinds[kind]
+	switch {
+	case d.skip[e.ID]:
+		e.skipped = true
+	case known:
+		body, err := decode(recorded.Payload)
+		if err != nil {
+			e.problem = "its payload cannot be read: " + err.Error()
+		}
+		e.Body = body
+	case !d.ignored[kind]:
+		e.problem = "this edition does not know such an event"
+	}
+	e.Payload = nil
+	return e
+}
+
+// poison describes what is wrong with an event.
+func (e *Event) poison(projector, reason string) *Poison {
+	return &Poison{Position: e.Position, EventID: e.ID, Name: e.Name, Version: e.Version, Projector: projector, Reason: reason}
+}

@@ -1,0 +1,190 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+)
+
+const (
+	// followChunk is how many events a follower applies in one transaction.
+	followChunk = 500
+	// shortestPause and longestPause are between two looks at a quiet log.
+	shortestPause = 2 * time.Millisecond
+	longestPause  = 100 * time.Millisecond
+	headEvery     = 500 * time.Millisecond
+	longestRetry  = 5 * time.Second
+)
+
+// Follow keeps a complete database current until the context ends, which is
+// no error, or until it has applied exactly the events up to Options.Until.
+// When a server goes away it waits and goes on from the checkpoint.
+func Follow(ctx context.Context, o Options) (Result, error) {
+	if o.ChunkEvents == 0 {
+		o.ChunkEvents = followChunk
+	}
+	r := newRun("follow", o)
+	r.progress.start()
+	err := r.follow(ctx)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	r.result.Elapsed = time.Since(r.started)
+	poison, _ := errors.AsType[*Poison](err)
+	r.progress.finish(poison)
+	return r.result, err
+}
+
+// follow opens sessions one after the other. The first must succeed, so that a
+// wrong address is told at once.
+func (r *run) follow(ctx context.Context) error {
+	var epoch int64
+	retry := 100 * time.Millisecond
+	for {
+		s, err := r.open(ctx, epoch)
+		if err == nil {
+			epoch, retry = s.checkpoint.Epoch, 100*time.Millisecond
+			err = s.follow(ctx)
+			s.close()
+		}
+		if err == nil || epoch == 0 || !passing(err) {
+			return err
+		}
+		r.Logger.Warn("a server went away; trying again", "error", err, "in", retry)
+		if err := sleep(ctx, retry); err != nil {
+			return err
+		}
+		retry = min(2*retry, longestRetry)
+	}
+}
+
+func (s *session) follow(ctx context.Context) error {
+	if s.checkpoint.Stage != StageComplete {
+		return &StageError{Stage: s.checkpoint.Stage,
+			Message: fmt.Sprintf("this database is %s, not complete; run `nawhas replay` to its end first", s.checkpoint.Stage)}
+	}
+	if s.Until != 0 && s.checkpoint.Position > s.Until {
+		return &StageError{Stage: s.checkpoint.Stage,
+			Message: fmt.Sprintf("this database is at position %d already, past %d", s.checkpoint.Position, s.Until)}
+	}
+	s.result.Position = s.checkpoint.Position
+	s.progress.update(func(p *Report) {
+		p.Stage, p.Position, p.Target = string(s.checkpoint.Stage), s.checkpoint.Position, s.Until
+	})
+	f := &follower{applier: s.applier(), reader: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause}
+	f.decoder = s.decoder(f.model)
+	return f.follow(ctx)
+}
+
+// follower is one session's way along the log.
+type follower struct {
+	*applier
+	decoder *decoder
+	reader  *eventlog.Reader
+	pause   time.Duration
+	// When the head was last read, and the version's database last touched.
+	headAt, touchedAt time.Time
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	for {
+		moved, err := f.step(ctx)
+		if err != nil {
+			return err
+		}
+		if done, err := f.done(ctx, moved); done || err != nil {
+			return err
+		}
+		if err := f.observe(ctx); err != nil {
+			return err
+		}
+		if moved {
+			f.pause = shortestPause
+			continue
+		}
+		if err := sleep(ctx, f.pause); err != nil {
+			return err
+		}
+		f.pause = min(f.pause+f.pause/4+time.Microsecond, longestPause)
+	}
+}
+
+// step applies the next events, if there are any.
+func (f *follower) step(ctx context.Context) (bool, error) {
+	dead := f.reader.Dead()
+	recorded, err := f.reader.Next(ctx, eventlog.Limit{Events: f.ChunkEvents, Bytes: f.ChunkBytes, UpTo: f.Until})
+	if err != nil || len(recorded) == 0 {
+		return false, err
+	}
+	err = f.apply(ctx, f.decoder.decode(recorded))
+	f.touchedAt = time.Now()
+	f.progress.moved(f.applier.checkpoint.Position, len(recorded))
+	f.result.Dead += f.reader.Dead() - dead
+	return true, err
+}
+
+// done tells whether the follower has come to the position it was sent to. If
+// that position holds no event, nothing at or below it may still appear.
+func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
+	if f.Until == 0 || moved && f.applier.checkpoint.Position < f.Until {
+		return false, nil
+	}
+	if f.applier.checkpoint.Position == f.Until {
+		return true, nil
+	}
+	head, err := f.Log.Head(ctx, f.source)
+	if err != nil || head < f.Until {
+		return false, err
+	}
+	err = f.alive(ctx, func(ctx context.Context) error {
+		w, err := f.Log.Watermark(ctx, f.source)
+		f.reader.Settled(w)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	moved, err = f.step(ctx)
+	return err == nil && !moved, err
+}
+
+// observe reads the head for the report and keeps the session from looking
+// silent.
+func (f *follower) observe(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(f.headAt) >= headEvery {
+		head, err := f.Log.Head(ctx, f.source)
+		if err != nil {
+			return err
+		}
+		f.headAt = now
+		f.progress.head(head)
+	}
+	if now.Sub(f.touchedAt) >= time.Second {
+		f.touchedAt = now
+		return f.heartbeat(ctx)
+	}
+	return nil
+}
+
+// passing tells whether an error may be gone after a while without anyone
+// doing anything about it.
+func passing(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// Connection, resources, and the operator's intervention.
+		return strings.HasPrefix(refused.Code, "08") || strings.HasPrefix(refused.Code, "53") || strings.HasPrefix(refused.Code, "57P")
+	}
+	return !lasting[*Poison](err) && !lasting[*StageError](err) && !lasting[*TakenOverError](err) && !lasting[*PooledError](err) &&
+		!lasting[*UndeclaredError](err) && !lasting[*eventlog.DivergedError](err) && !lasting[*eventlog.PreconditionError](err)
+}
+
+func lasting[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

@@ -1,0 +1,123 @@
+package projection
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	reportEvery = 500 * time.Millisecond
+	// reportAtLeastEvery shows that a run without news is alive.
+	reportAtLeastEvery = 5 * time.Second
+	reportTimeout      = 5 * time.Second
+)
+
+// progress tells the reporter how far a run is, beside the run, so that a
+// slow reporter does not slow it down.
+type progress struct {
+	reporter Reporter
+	logger   *slog.Logger
+
+	mu      sync.Mutex
+	current Report
+	changed bool
+	applied int64
+
+	stop, stopped chan struct{}
+	// What the last report said, for the rate; used by one goroutine at a time.
+	reportedAt time.Time
+	reported   int64
+}
+
+func newProgress(reporter Reporter, logger *slog.Logger) *progress {
+	return &progress{reporter: reporter, logger: logger, stop: make(chan struct{}), stopped: make(chan struct{}), reportedAt: time.Now()}
+}
+
+// start begins to report until finish.
+func (p *progress) start() {
+	go func() {
+		defer close(p.stopped)
+		ticker := time.NewTicker(reportEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-p.stop:
+				return
+			case <-ticker.C:
+				if p.due() {
+					p.report()
+				}
+			}
+		}
+	}()
+}
+
+// finish reports one last time.
+func (p *progress) finish(problem *Poison) {
+	close(p.stop)
+	<-p.stopped
+	p.update(func(r *Report) { r.Problem = problem })
+	p.report()
+}
+
+func (p *progress) update(change func(*Report)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.current)
+	p.changed = true
+}
+
+// moved notes a committed chunk.
+func (p *progress) moved(position int64, events int) {
+	p.update(func(r *Report) {
+		r.Position = position
+		r.Head = max(r.Head, position)
+	})
+	p.mu.Lock()
+	p.applied += int64(events)
+	p.mu.Unlock()
+}
+
+func (p *progress) due() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed || time.Since(p.reportedAt) >= reportAtLeastEvery
+}
+
+func (p *progress) report() {
+	p.mu.Lock()
+	now := time.Now()
+	if elapsed := now.Sub(p.reportedAt).Seconds(); elapsed > 0 {
+		p.current.EventsPerSecond = smooth(p.current.EventsPerSecond, float64(p.applied-p.reported)/elapsed)
+	}
+	p.reportedAt, p.reported, p.changed = now, p.applied, false
+	r := p.current
+	p.mu.Unlock()
+	if p.reporter == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
+	defer cancel()
+	if err := p.reporter.Report(ctx, r); err != nil {
+		p.logger.Warn("report the progress", "error", err)
+	}
+}
+
+// smooth weighs the newest rate with a third, and takes the first as it is.
+func smooth(before, now float64) float64 {
+	if before == 0 {
+		return now
+	}
+	return before + (now-before)/3
+}
+
+// head notes the log's highest position, which is news only if it is higher.
+func (p *progress) head(position int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if position > p.current.Head {
+		p.current.Head, p.changed = position, true
+	}
+}

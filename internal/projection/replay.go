@@ -1,0 +1,172 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+)
+
+// replayChunk is how many events a replay applies in one transaction.
+const replayChunk = 10_000
+
+// Replay builds an empty, migrated database from the log, up to the log's
+// watermark at its start. A replay that was interrupted goes on after its last
+// chunk; one that is complete is left as it is.
+func Replay(ctx context.Context, o Options) (Result, error) {
+	if o.ChunkEvents == 0 {
+		o.ChunkEvents = replayChunk
+	}
+	r := newRun("replay", o)
+	r.progress.start()
+	err := r.replay(ctx)
+	r.result.Elapsed = time.Since(r.started)
+	poison, _ := errors.AsType[*Poison](err)
+	r.progress.finish(poison)
+	return r.result, err
+}
+
+func (r *run) replay(ctx context.Context) error {
+	s, err := r.open(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	r.result.Position = s.checkpoint.Position
+	r.progress.update(func(p *Report) {
+		p.Stage, p.Position, p.Head = string(s.checkpoint.Stage), s.checkpoint.Position, s.checkpoint.Position
+	})
+	if s.checkpoint.Stage == StageComplete {
+		return nil
+	}
+	if s.checkpoint.Stage != StageIndexing {
+		if err := s.replayLog(ctx); err != nil {
+			return err
+		}
+	}
+	return s.complete(ctx)
+}
+
+// replayLog applies all events up to the watermark.
+func (s *session) replayLog(ctx context.Context) error {
+	var target int64
+	err := s.alive(ctx, func(ctx context.Context) error {
+		var err error
+		target, err = s.Log.Watermark(ctx, s.source)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	next := s.checkpoint
+	next.Stage, next.Target = StageReplaying, &target
+	if err := s.mark(ctx, next); err != nil {
+		return err
+	}
+	s.progress.update(func(p *Report) { p.Target, p.Head = target, target })
+	if err := s.applyLog(ctx, target); err != nil {
+		return err
+	}
+	next = s.checkpoint
+	next.Stage = StageIndexing
+	return s.mark(ctx, next)
+}
+
+// applyLog reads and decodes ahead of the chunk that is being applied.
+func (s *session) applyLog(ctx context.Context, target int64) error {
+	a := s.applier()
+	d := s.decoder(a.model)
+	chunks := make(chan []Event, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(chunks)
+		return s.readLog(ctx, target, func(recorded []eventlog.Event) error {
+			select {
+			case chunks <- d.decode(recorded):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	group.Go(func() error {
+		for chunk := range chunks {
+			if err := a.apply(ctx, chunk); err != nil {
+				return err
+			}
+			s.progress.moved(a.checkpoint.Position, len(chunk))
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (s *session) readLog(ctx context.Context, target int64, yield func([]eventlog.Event) error) error {
+	reader := s.Log.Reader(s.source, s.checkpoint.Position)
+	reader.Settled(target)
+	for {
+		events, err := reader.Next(ctx, eventlog.Limit{Events: s.ChunkEvents, Bytes: s.ChunkBytes, UpTo: target})
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			s.result.Dead = reader.Dead()
+			return nil
+		}
+		if err := yield(events); err != nil {
+			return err
+		}
+	}
+}
+
+// mark moves the checkpoint's stage.
+func (s *session) mark(ctx context.Context, next Checkpoint) error {
+	if err := s.advance(ctx, next); err != nil {
+		return err
+	}
+	s.checkpoint = next
+	s.progress.update(func(p *Report) { p.Stage = string(next.Stage) })
+	return nil
+}
+
+// complete makes the indexes of readers and declares the database complete,
+// this time on the disk.
+func (s *session) complete(ctx context.Context) error {
+	model := s.NewModel()
+	for _, index := range model.Indexes {
+		if err := s.makeIndex(ctx, index); err != nil {
+			return err
+		}
+	}
+	if _, err := s.database.Exec(ctx, "ANALYZE"); err != nil {
+		return fmt.Errorf("gather statistics: %w", err)
+	}
+	next := s.checkpoint
+	next.Stage = StageComplete
+	return pgx.BeginFunc(ctx, s.database, func(pgx.Tx) error {
+		if _, err := s.database.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
+			return fmt.Errorf("have the commit wait for the disk: %w", err)
+		}
+		return s.mark(ctx, next)
+	})
+}
+
+// makeIndex makes an index unless an earlier run has.
+func (s *session) makeIndex(ctx context.Context, index Index) error {
+	var there bool
+	if err := s.database.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{index.Name}.Sanitize()).Scan(&there); err != nil {
+		return fmt.Errorf("look for index %s: %w", index.Name, err)
+	}
+	if there {
+		return nil
+	}
+	if _, err := s.database.Exec(ctx, index.SQL); err != nil {
+		return fmt.Errorf("make index %s: %w", index.Name, err)
+	}
+	return nil
+}
