@@ -50,7 +50,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     conf_dir = %q
 `, home.path("containerd"), home.path("run", "containerd"), home.containerdSocket(), pauseImage, snapshotter(home),
 		home.path("run", "runc"), home.path("etc", "cni"))
-	if _, err := home.write("etc/containerd.toml", config); err != nil {
+	if err := home.write("etc/containerd.toml", config); err != nil {
 		return err
 	}
 	if err := writeCNI(home); err != nil {
@@ -63,7 +63,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 	if err := p.start(); err != nil {
 		return err
 	}
-	return p.ready(ctx, startTimeout, func(ctx context.Context) error {
+	return p.ready(ctx, func(ctx context.Context) error {
 		_, err := ctr(ctx, home, "version")
 		return err
 	})
@@ -72,7 +72,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 // writeCNI connects pods by a bridge; addresses come from a list below the
 // node's folder.
 func writeCNI(home layout) error {
-	_, err := home.write("etc/cni/10-nawhas.conflist", fmt.Sprintf(`{
+	return home.write("etc/cni/10-nawhas.conflist", fmt.Sprintf(`{
   "cniVersion": "0.4.0",
   "name": %q,
   "plugins": [
@@ -82,7 +82,6 @@ func writeCNI(home layout) error {
   ]
 }
 `, home.namespace, home.path("cni"), podCIDR))
-	return err
 }
 
 // snapshotter is overlayfs, but for a checkout that is itself on one: the

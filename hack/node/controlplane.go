@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 )
-
-const startTimeout = 2 * time.Minute
 
 // etcd keeps the cluster's objects. Nothing here has to survive a power cut,
 // so it does not wait for the disk.
@@ -65,14 +62,14 @@ func startControlPlane(ctx context.Context, home layout) error {
 	if err := etcd(home).start(); err != nil {
 		return err
 	}
-	if err := etcd(home).ready(ctx, startTimeout, answers("http://127.0.0.1:2379/health")); err != nil {
+	if err := etcd(home).ready(ctx, answers("http://127.0.0.1:2379/health")); err != nil {
 		return err
 	}
 	api := apiserver(home)
 	if err := api.start(); err != nil {
 		return err
 	}
-	err := api.ready(ctx, startTimeout, func(ctx context.Context) error {
+	err := api.ready(ctx, func(ctx context.Context) error {
 		_, err := kubectl(ctx, home, "get", "--raw", "/readyz")
 		return err
 	})

@@ -113,7 +113,7 @@ func imageFiles(o imageOptions) ([]byte, error) {
 		{name: strings.TrimPrefix(o.entrypoint, "/"), mode: 0o755, content: program},
 	}
 	for _, path := range certificates {
-		authorities, err := os.ReadFile(path) //nolint:gosec // one of two fixed paths
+		authorities, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

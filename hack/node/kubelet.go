@@ -24,7 +24,7 @@ func kubelet(home layout) process {
 // nobody, and images that were loaded are never collected. Names of Services
 // are refused at once, because nothing listens for DNS.
 func startKubelet(home layout) error {
-	_, err := home.write("etc/kubelet.yaml", fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
+	err := home.write("etc/kubelet.yaml", fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: %q}}
 authorization: {mode: Webhook}
@@ -68,7 +68,7 @@ func kubeProxy(home layout) process {
 
 // waitForNode returns when pods can be scheduled and have an account to run as.
 func waitForNode(ctx context.Context, home layout) error {
-	return kubelet(home).ready(ctx, startTimeout, func(ctx context.Context) error {
+	return kubelet(home).ready(ctx, func(ctx context.Context) error {
 		out, err := kubectl(ctx, home, "get", "node", nodeName, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		if err != nil {
 			return err

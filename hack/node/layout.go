@@ -77,13 +77,13 @@ func (l layout) prepare() error {
 }
 
 // write replaces a configuration file below the state folder.
-func (l layout) write(name, content string) (string, error) {
+func (l layout) write(name, content string) error {
 	path := l.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("make the folder of %s: %w", name, err)
+		return fmt.Errorf("make the folder of %s: %w", name, err)
 	}
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		return "", fmt.Errorf("write %s: %w", name, err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return path, nil
+	return nil
 }

@@ -70,9 +70,8 @@ func startPostgres(ctx context.Context, home layout) error {
 	if err := p.start(); err != nil {
 		return err
 	}
-	err = p.ready(ctx, startTimeout, func(ctx context.Context) error {
-		_, err := psql(ctx, "SELECT 1")
-		return err
+	err = p.ready(ctx, func(ctx context.Context) error {
+		return psql(ctx, "SELECT 1")
 	})
 	if err != nil {
 		return err
@@ -85,7 +84,7 @@ func initialise(ctx context.Context, data, programs string, credential *syscall.
 	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err == nil {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres", //nolint:gosec // Debian's own program
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres",
 		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
@@ -111,7 +110,7 @@ func createAccounts(ctx context.Context, home layout) error {
 		fmt.Sprintf("CREATE ROLE nawhas_databases LOGIN CREATEDB CREATEROLE PASSWORD '%s'", a.Databases),
 		"CREATE DATABASE source OWNER nawhas_source",
 	} {
-		if _, err := psql(ctx, statement); err != nil {
+		if err := psql(ctx, statement); err != nil {
 			return fmt.Errorf("create the operator's accounts: %w", err)
 		}
 	}
@@ -119,8 +118,7 @@ func createAccounts(ctx context.Context, home layout) error {
 	if err != nil {
 		return fmt.Errorf("write the operator's accounts: %w", err)
 	}
-	_, err = home.write("accounts.json", string(content))
-	return err
+	return home.write("accounts.json", string(content))
 }
 
 func readAccounts(home layout) (accounts, error) {
@@ -168,18 +166,18 @@ func own(folder string, credential *syscall.Credential) error {
 
 // traversable asks the kernel, as that account, instead of reading mode bits.
 func traversable(folder string, credential *syscall.Credential) bool {
-	cmd := exec.Command("test", "-x", folder) //nolint:gosec // the folder is the layout's own
+	cmd := exec.Command("test", "-x", folder)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	return cmd.Run() == nil
 }
 
-func psql(ctx context.Context, statement string) (string, error) {
+func psql(ctx context.Context, statement string) error {
 	out, err := exec.CommandContext(ctx, "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", superuserURL(), "-c", statement).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("psql: %w: %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("psql: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	return strings.TrimSpace(string(out)), nil
+	return nil
 }
 
 func postgresPrograms() (string, error) {

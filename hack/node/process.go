@@ -14,6 +14,7 @@ import (
 
 const (
 	pollInterval = 50 * time.Millisecond
+	startTimeout = 2 * time.Minute
 	stopTimeout  = 15 * time.Second
 )
 
@@ -36,7 +37,7 @@ func (p process) start() error {
 		return fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(p.argv[0], p.argv[1:]...) //nolint:gosec // the programs are the node's own
+	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: p.account}
@@ -87,8 +88,8 @@ func (p process) stop(signal syscall.Signal) error {
 
 // ready waits until check passes, and gives up early when the program has
 // ended, with the end of its log.
-func (p process) ready(ctx context.Context, timeout time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (p process) ready(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
 		err := check(ctx)
@@ -100,7 +101,7 @@ func (p process) ready(ctx context.Context, timeout time.Duration, check func(co
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after %s: %w; the end of %s:\n%s", p.name, timeout, err, p.logFile(), p.logTail())
+			return fmt.Errorf("%s is not ready after %s: %w; the end of %s:\n%s", p.name, startTimeout, err, p.logFile(), p.logTail())
 		case <-time.After(pollInterval):
 		}
 	}

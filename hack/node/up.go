@@ -52,7 +52,7 @@ func startAll(ctx context.Context, home layout) error {
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig: %w", err)
 	}
-	if _, err := home.write("kubeconfig", string(admin)); err != nil {
+	if err := home.write("kubeconfig", string(admin)); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context, layout) error{
@@ -83,7 +83,7 @@ func healthy(ctx context.Context, home layout) error {
 			return fmt.Errorf("%s does not run", p.name)
 		}
 	}
-	if _, err := psql(ctx, "SELECT 1"); err != nil {
+	if err := psql(ctx, "SELECT 1"); err != nil {
 		return err
 	}
 	out, err := kubectl(ctx, home, "get", "node", nodeName, "--no-headers")

@@ -168,7 +168,7 @@ func readReport(path string) (outcome, error) {
 			Skipped int `xml:"skipped,attr"`
 		} `xml:"testsuite"`
 	}
-	content, err := os.ReadFile(path) //nolint:gosec // a file that gotestsum wrote just now
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return outcome{}, fmt.Errorf("read the results: %w", err)
 	}
@@ -186,7 +186,7 @@ func readReport(path string) (outcome, error) {
 
 // show runs a command with its output on the terminal.
 func show(ctx context.Context, folder, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the commands are this program's own
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = folder
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// On an interrupt the tests get the time to clean up.
