@@ -13,12 +13,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -119,12 +116,19 @@ func (s *Server) Exec(t testing.TB, database string, statements ...string) {
 	}
 }
 
-// Kill ends the server as a power cut would: no shutdown, no checkpoint.
+// Kill ends the server as a power cut would: no shutdown, no checkpoint. The
+// processes of its sessions are groups of their own, so each is ended too;
+// one that lived on would keep the shared memory and the next start out.
 func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	_ = syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
+	postmaster := s.process.Process
+	_ = postmaster.Signal(syscall.SIGSTOP)
+	for _, pid := range children(postmaster.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = postmaster.Kill()
 	_ = s.process.Wait()
 	s.process = nil
 }
@@ -138,6 +142,20 @@ func (s *Server) Restart() error {
 		}
 		s.port = port
 	}
+	// Processes of a killed server may need a moment to let go.
+	deadline := time.Now().Add(startTimeout)
+	for {
+		err := s.launch()
+		if err == nil || s.process != nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// launch starts the server once. It leaves no process when the server ended
+// by itself.
+func (s *Server) launch() error {
 	_ = os.Remove(filepath.Join(s.dir, "data", "postmaster.pid"))
 	args := []string{"-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port), "-k", s.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "fsync=off", "-c", "shared_buffers=128MB"}
@@ -152,6 +170,7 @@ func (s *Server) Restart() error {
 	s.process = s.command("postgres", args...)
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
+		s.process = nil
 		return fmt.Errorf("start Postgres: %w", err)
 	}
 	return s.wait()
@@ -182,9 +201,14 @@ func (s *Server) wait() error {
 		if err == nil {
 			return conn.Close(context.Background())
 		}
-		if time.Now().After(deadline) {
+		dead := ended(s.process.Process.Pid)
+		if dead {
+			_ = s.process.Wait()
+			s.process = nil
+		}
+		if dead || time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			return fmt.Errorf("the server did not start within %s: %w\n%s", startTimeout, err, log)
+			return fmt.Errorf("the server did not start: %w\n%s", err, log)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -223,43 +247,4 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
 	}
 	return cmd
-}
-
-func unprivileged() (*syscall.Credential, error) {
-	for _, name := range []string{"postgres", "nobody"} {
-		account, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-	}
-	return nil, fmt.Errorf("find an account for Postgres, which refuses to run as root: neither postgres nor nobody exists")
-}
-
-func programs() (string, error) {
-	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
-		return "", fmt.Errorf("find Postgres: no initdb in PATH or /usr/lib/postgresql; install it with `apt-get install postgresql`")
-	}
-	newest := slices.MaxFunc(found, func(a, b string) int { return majorVersion(a) - majorVersion(b) })
-	return filepath.Dir(newest), nil
-}
-
-func majorVersion(path string) int {
-	version, _ := strconv.Atoi(strings.Split(path, "/")[4])
-	return version
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -14,14 +14,28 @@ var server *pgtest.Server
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m, &server)) }
 
 func TestCommittedRowsSurviveAKill(t *testing.T) {
-	server.Exec(t, "postgres", "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7)")
+	database := server.Database(t)
+	execute(t, database, "CREATE TABLE kept AS SELECT 7 AS n")
+
+	busy, err := pgx.Connect(t.Context(), server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	working := make(chan error)
+	go func() {
+		_, err := busy.Exec(t.Context(), "SELECT count(*) FROM generate_series(1, 1000000000)")
+		working <- err
+	}()
 
 	server.Kill()
+	if err := <-working; err == nil {
+		t.Error("a session outlived its server")
+	}
 	if err := server.Restart(); err != nil {
 		t.Fatal(err)
 	}
 
-	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))
+	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,5 +50,17 @@ func TestEachTestGetsItsOwnDatabase(t *testing.T) {
 	first, second := server.Database(t), server.Database(t)
 	if first == second {
 		t.Fatalf("both tests got %s", first)
+	}
+}
+
+func execute(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
 	}
 }
