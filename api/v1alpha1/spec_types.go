@@ -278,6 +278,7 @@ type VerifySpec struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.exclusive) && self.exclusive && has(self.service))",message="an exclusive workload runs for the live version only, so a Service in front of it would be empty during a switch; remove service or exclusive"
 type Workload struct {
 	// name of the workload. The Deployment of a version is named after it.
+	// +kubebuilder:validation:XValidation:rule="!(self in ['follower', 'migrate', 'replay', 'verify', 'plan', 'owner', 'app'])",message="this name is taken by the operator's own objects; choose another"
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=30
@@ -390,6 +391,12 @@ type RollbackSpec struct {
 	// +kubebuilder:default="24h"
 	// +optional
 	Window *metav1.Duration `json:"window,omitempty"`
+
+	// keepPodsFor is how long the pods of a previous version go on running. Afterwards a way
+	// back waits for new ones.
+	// +kubebuilder:default="15m"
+	// +optional
+	KeepPodsFor *metav1.Duration `json:"keepPodsFor,omitempty"`
 }
 
 // RetentionSpec says how many versions keep their database.

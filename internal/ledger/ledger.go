@@ -21,28 +21,34 @@ var migrations embed.FS
 
 var (
 	// ErrSuperseded says that another operator took the ledger over.
-	ErrSuperseded = errors.New("another operator has taken over this source's ledger; this one must stop")
+	ErrSuperseded = errors.New("another operator has taken this release over")
 	// ErrNewer says that a newer operator has migrated the ledger.
 	ErrNewer = errors.New("a newer operator has changed the ledger; run that version or a newer one")
 )
 
-// Ledger is an open ledger. It is safe for concurrent use.
+// Ledger is the open ledger of one release. It is safe for concurrent use.
 type Ledger struct {
 	pool         *pgxpool.Pool
+	release      string
 	installation uuid.UUID
 	epoch        int64
 }
 
-// Open makes or migrates the ledger and takes a new epoch, which refuses
-// further writes to every operator that opened it before.
-func Open(ctx context.Context, pool *pgxpool.Pool) (*Ledger, error) {
+// Open makes or migrates the ledger and takes a new epoch of the release
+// (namespace/name), which refuses further writes to every operator that opened
+// it before.
+func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, error) {
 	if err := migrateSchema(ctx, pool); err != nil {
 		return nil, err
 	}
-	l := &Ledger{pool: pool}
-	err := pool.QueryRow(ctx, `UPDATE nawhas_ledger.installation SET epoch = epoch + 1 RETURNING id, epoch`).Scan(&l.installation, &l.epoch)
+	l := &Ledger{pool: pool, release: release}
+	if err := pool.QueryRow(ctx, `SELECT id FROM nawhas_ledger.installation`).Scan(&l.installation); err != nil {
+		return nil, fmt.Errorf("read the ledger's installation: %w", err)
+	}
+	err := pool.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch) VALUES ($1, 1)
+		ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, opened_at = clock_timestamp() RETURNING epoch`, release).Scan(&l.epoch)
 	if err != nil {
-		return nil, fmt.Errorf("take an epoch of the ledger: %w", err)
+		return nil, fmt.Errorf("take an epoch of %s in the ledger: %w", release, err)
 	}
 	return l, nil
 }
@@ -50,8 +56,8 @@ func Open(ctx context.Context, pool *pgxpool.Pool) (*Ledger, error) {
 // Installation is the random id of this ledger, part of every stamp.
 func (l *Ledger) Installation() uuid.UUID { return l.installation }
 
-// Epoch is this process' turn at the ledger.
-func (l *Ledger) Epoch() int64 { return l.epoch }
+// Release is the release that this ledger was opened for, namespace/name.
+func (l *Ledger) Release() string { return l.release }
 
 func migrateSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	conn, err := pool.Acquire(ctx)
@@ -62,10 +68,6 @@ func migrateSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := ensureSchema(ctx, conn.Conn()); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "SET search_path = "+Schema+", pg_catalog"); err != nil {
-		return fmt.Errorf("enter the ledger's schema: %w", err)
-	}
-	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), "RESET search_path") }()
 	return migrateTables(ctx, conn.Conn())
 }
 
@@ -115,7 +117,7 @@ func migrateTables(ctx context.Context, conn *pgx.Conn) error {
 func (l *Ledger) write(ctx context.Context, do func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		var epoch int64
-		if err := tx.QueryRow(ctx, `SELECT epoch FROM nawhas_ledger.installation FOR SHARE`).Scan(&epoch); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT epoch FROM nawhas_ledger.releases WHERE release = $1 FOR SHARE`, l.release).Scan(&epoch); err != nil {
 			return fmt.Errorf("read the ledger's epoch: %w", err)
 		}
 		if epoch != l.epoch {

@@ -11,6 +11,10 @@ import (
 
 const uniqueViolation = "23505"
 
+// toPassAgain are the stages that a version which lost its place has to pass
+// again before it can come back.
+var toPassAgain = []string{"CaughtUp", "Switched", "Fenced"}
+
 // TakenError says that another release of this ledger has the database's name.
 type TakenError struct {
 	Database, Release string
@@ -80,17 +84,16 @@ func (l *Ledger) PassStage(ctx context.Context, v *Version, stage string, eviden
 	return wrap(err, "record "+stage+" of", v)
 }
 
-// ReopenStages forgets that stages were passed, because they have to be passed
-// again: a warm version on its way back catches up and is switched to anew.
-func (l *Ledger) ReopenStages(ctx context.Context, v *Version, stages ...string) error {
+// ReopenStage forgets that a stage was passed, because it has to be passed again.
+func (l *Ledger) ReopenStage(ctx context.Context, v *Version, stage string) error {
 	err := l.write(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = ANY($3)`, v.Release, v.Version, stages)
+		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = $3`, v.Release, v.Version, stage)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return l.journal(ctx, tx, v, "Reopened", map[string]any{"stages": stages})
+		return l.journal(ctx, tx, v, stage+"Reopened", nil)
 	})
-	return wrap(err, "reopen the stages of", v)
+	return wrap(err, "reopen "+stage+" of", v)
 }
 
 // PinImage records the image that builds the version.
@@ -109,7 +112,7 @@ func (l *Ledger) PinImage(ctx context.Context, v *Version, image string) error {
 // switch.
 func (l *Ledger) Mark(ctx context.Context, v *Version, watermark int64) error {
 	err := l.write(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET switch_mark = $3 WHERE release = $1 AND version = $2`, v.Release, v.Version, watermark)
+		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET mark = $3, marked_at = clock_timestamp() WHERE release = $1 AND version = $2`, v.Release, v.Version, watermark)
 		if err != nil {
 			return err
 		}
@@ -127,7 +130,11 @@ func (l *Ledger) Switch(ctx context.Context, to *Version) error {
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, switch_mark = NULL
+		_, err = tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version <> $2 AND name = ANY($3)`, to.Release, to.Version, toPassAgain)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, mark = NULL, marked_at = NULL
 			WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm')`, to.Release, to.Version)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
@@ -153,14 +160,14 @@ func (l *Ledger) Retire(ctx context.Context, v *Version) error {
 
 // RetireAll records that every version is to be removed, the live one too: the
 // release is deleted and its databases with it.
-func (l *Ledger) RetireAll(ctx context.Context, release string) error {
+func (l *Ledger) RetireAll(ctx context.Context) error {
 	err := l.write(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `WITH gone AS (UPDATE nawhas_ledger.versions SET role = 'Retiring' WHERE release = $1 AND role <> 'Retiring' RETURNING *)
-			INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition) SELECT $2, release, version, build, 'Retiring' FROM gone`, release, l.epoch)
+			INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition) SELECT $2, release, version, build, 'Retiring' FROM gone`, l.release, l.epoch)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("record the retirement of release %s: %w", release, err)
+		return fmt.Errorf("record the retirement of release %s: %w", l.release, err)
 	}
 	return nil
 }

@@ -23,14 +23,16 @@ const (
 
 // Version is a version of a release, as the ledger knows it.
 type Version struct {
-	Release, Version     string
-	Build                uuid.UUID
-	Database             string
-	OwnerRole, AppRole   string
-	Role                 Role
-	Image                string
-	Drains               int32
-	SwitchMark           *int64
+	Release, Version   string
+	Build              uuid.UUID
+	Database           string
+	OwnerRole, AppRole string
+	Role               Role
+	Image              string
+	Drains             int32
+	// Mark is the watermark that the database must reach before the switch.
+	Mark                 *int64
+	MarkedAt             *time.Time
 	LiveSince, WarmSince *time.Time
 	CreatedAt            time.Time
 	Stages               map[string]Stage
@@ -42,6 +44,22 @@ type Stage struct {
 	StartedAt  time.Time       `json:"startedAt"`
 	FinishedAt *time.Time      `json:"finishedAt,omitempty"`
 	Evidence   json.RawMessage `json:"evidence,omitempty"`
+}
+
+// Summary is the part of a stage's evidence that names the Job it comes from,
+// empty when it comes from no Job.
+type Summary struct {
+	Job    string `json:"job"`
+	UID    string `json:"uid"`
+	Image  string `json:"image"`
+	Detail string `json:"detail"`
+}
+
+// Summary reads the stage's evidence.
+func (s Stage) Summary() Summary {
+	var found Summary
+	_ = json.Unmarshal(s.Evidence, &found) // evidence of another shape has no summary
+	return found
 }
 
 // Checkpoint is what the version's own processes reported last.
@@ -69,7 +87,7 @@ type Problem struct {
 func (v *Version) Passed(stage string) bool { return v.Stages[stage].FinishedAt != nil }
 
 const readVersions = `
-SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.role, v.image, v.drains, v.switch_mark,
+SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.role, v.image, v.drains, v.mark, v.marked_at,
        v.live_since, v.warm_since, v.created_at,
        coalesce((SELECT jsonb_object_agg(s.name, jsonb_build_object('startedAt', s.started_at, 'finishedAt', s.finished_at, 'evidence', s.evidence))
                  FROM nawhas_ledger.stages s WHERE s.release = v.release AND s.version = v.version), '{}'),
@@ -77,22 +95,22 @@ SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.ro
 FROM nawhas_ledger.versions v LEFT JOIN nawhas_ledger.checkpoints c ON c.role = v.owner_role
 WHERE v.release = $1 ORDER BY v.created_at DESC`
 
-// Versions reads all versions of a release, the newest first, in one query.
-func (l *Ledger) Versions(ctx context.Context, release string) ([]*Version, error) {
-	rows, err := l.pool.Query(ctx, readVersions, release)
+// Versions reads all versions of the release, the newest first, in one query.
+func (l *Ledger) Versions(ctx context.Context) ([]*Version, error) {
+	rows, err := l.pool.Query(ctx, readVersions, l.release)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger of %s: %w", release, err)
+		return nil, fmt.Errorf("read the ledger of %s: %w", l.release, err)
 	}
 	versions, err := pgx.CollectRows(rows, scanVersion)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger of %s: %w", release, err)
+		return nil, fmt.Errorf("read the ledger of %s: %w", l.release, err)
 	}
 	return versions, nil
 }
 
 func scanVersion(row pgx.CollectableRow) (*Version, error) {
 	v := &Version{}
-	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.SwitchMark,
+	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.Mark, &v.MarkedAt,
 		&v.LiveSince, &v.WarmSince, &v.CreatedAt, &v.Stages,
 		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.ReportedAt)
 	return v, err

@@ -1,16 +1,21 @@
 -- The ledger: what the operator did for each release, and how far each
 -- version's database is. Owned by the operator's account of the source.
 
-CREATE TABLE installation (
+CREATE TABLE nawhas_ledger.installation (
     singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     id         uuid NOT NULL DEFAULT gen_random_uuid(),
-    epoch      bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-INSERT INTO installation DEFAULT VALUES;
+INSERT INTO nawhas_ledger.installation DEFAULT VALUES;
 
-CREATE TABLE versions (
-    release     text NOT NULL,
+CREATE TABLE nawhas_ledger.releases (
+    release    text PRIMARY KEY,
+    epoch      bigint NOT NULL,
+    opened_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE nawhas_ledger.versions (
+    release     text NOT NULL REFERENCES nawhas_ledger.releases,
     version     text NOT NULL,
     build       uuid NOT NULL,
     database    text NOT NULL,
@@ -19,16 +24,17 @@ CREATE TABLE versions (
     role        text NOT NULL DEFAULT 'Candidate' CHECK (role IN ('Candidate', 'Live', 'Warm', 'Retiring')),
     image       text NOT NULL DEFAULT '',
     drains      integer NOT NULL DEFAULT 0,
-    switch_mark bigint,
+    mark        bigint,
+    marked_at   timestamptz,
     live_since  timestamptz,
     warm_since  timestamptz,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (release, version)
 );
-CREATE UNIQUE INDEX one_live ON versions (release) WHERE role = 'Live';
-CREATE UNIQUE INDEX one_database ON versions (database);
+CREATE UNIQUE INDEX one_live ON nawhas_ledger.versions (release) WHERE role = 'Live';
+CREATE UNIQUE INDEX one_database ON nawhas_ledger.versions (database);
 
-CREATE TABLE stages (
+CREATE TABLE nawhas_ledger.stages (
     release     text NOT NULL,
     version     text NOT NULL,
     name        text NOT NULL,
@@ -36,10 +42,10 @@ CREATE TABLE stages (
     finished_at timestamptz,
     evidence    jsonb,
     PRIMARY KEY (release, version, name),
-    FOREIGN KEY (release, version) REFERENCES versions ON DELETE CASCADE
+    FOREIGN KEY (release, version) REFERENCES nawhas_ledger.versions ON DELETE CASCADE
 );
 
-CREATE TABLE journal (
+CREATE TABLE nawhas_ledger.journal (
     seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     epoch      bigint NOT NULL,
@@ -49,11 +55,11 @@ CREATE TABLE journal (
     transition text NOT NULL,
     evidence   jsonb
 );
-CREATE INDEX journal_release ON journal (release, seq);
+CREATE INDEX journal_release ON nawhas_ledger.journal (release, seq);
 
 -- What the versions' own processes report. Row level security lets each
 -- owner-side role see and change its own row only.
-CREATE TABLE checkpoints (
+CREATE TABLE nawhas_ledger.checkpoints (
     role        name PRIMARY KEY,
     release     text NOT NULL,
     version     text NOT NULL,
@@ -65,11 +71,12 @@ CREATE TABLE checkpoints (
     problem     jsonb,
     evidence    jsonb,
     reported_at timestamptz,
-    FOREIGN KEY (release, version) REFERENCES versions ON DELETE CASCADE
+    FOREIGN KEY (release, version) REFERENCES nawhas_ledger.versions ON DELETE CASCADE
 );
-ALTER TABLE checkpoints ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own_row ON checkpoints USING (role = current_user);
+ALTER TABLE nawhas_ledger.checkpoints ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_row ON nawhas_ledger.checkpoints USING (role = current_user);
 
 ---- create above / drop below ----
 
-DROP TABLE checkpoints, journal, stages, versions, installation;
+DROP TABLE nawhas_ledger.checkpoints, nawhas_ledger.journal, nawhas_ledger.stages, nawhas_ledger.versions,
+    nawhas_ledger.releases, nawhas_ledger.installation;

@@ -1,0 +1,140 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// connection is a connection string of a Secret, taken apart so that it can be
+// put together again for another role or database. It holds a password and is
+// never printed.
+type connection struct {
+	url    *url.URL
+	ca     []byte
+	config *pgx.ConnConfig
+}
+
+// secretError says that a Secret or a key that the spec names is not there.
+type secretError struct{ message string }
+
+func (e *secretError) Error() string { return e.message }
+
+// connectionError says that a connection string cannot be used.
+type connectionError struct{ message string }
+
+func (e *connectionError) Error() string { return e.message }
+
+func readConnection(ctx context.Context, reader client.Reader, namespace, field string, spec v1alpha1.ConnectionSpec) (*connection, error) {
+	text, err := readSecretKey(ctx, reader, namespace, field+".connection.secretKeyRef", spec.SecretKeyRef)
+	if err != nil {
+		return nil, err
+	}
+	var ca []byte
+	if spec.CASecretKeyRef != nil {
+		if ca, err = readSecretKey(ctx, reader, namespace, field+".connection.caSecretKeyRef", *spec.CASecretKeyRef); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := parseConnection(string(text), ca)
+	if err != nil {
+		return nil, &connectionError{fmt.Sprintf("key %q of Secret %q (%s.connection) %v", spec.SecretKeyRef.Key, spec.SecretKeyRef.Name, field, err)}
+	}
+	return conn, nil
+}
+
+func readSecretKey(ctx context.Context, reader client.Reader, namespace, field string, ref v1alpha1.SecretKeyReference) ([]byte, error) {
+	secret := &corev1.Secret{}
+	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, secret)
+	if apierrors.IsNotFound(err) {
+		return nil, &secretError{fmt.Sprintf("Secret %q (spec.%s) does not exist in namespace %q; create it with key %q", ref.Name, field, namespace, ref.Key)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %q: %w", ref.Name, err)
+	}
+	value, ok := secret.Data[ref.Key]
+	if !ok || len(value) == 0 {
+		return nil, &secretError{fmt.Sprintf("Secret %q has no key %q (spec.%s); add it", ref.Name, ref.Key, field)}
+	}
+	return value, nil
+}
+
+// parseConnection never repeats the string in an error: it holds a password.
+func parseConnection(text string, ca []byte) (*connection, error) {
+	parsed, err := url.Parse(text)
+	if err != nil || (parsed.Scheme != "postgres" && parsed.Scheme != "postgresql") || parsed.Hostname() == "" {
+		return nil, errors.New("is not a connection URL; write postgres://user:password@host:port/database?sslmode=…")
+	}
+	query := parsed.Query()
+	if len(ca) > 0 && !query.Has("sslmode") {
+		query.Set("sslmode", "verify-full")
+	}
+	parsed.RawQuery = query.Encode()
+	config, err := pgx.ParseConfig(parsed.String())
+	if err != nil {
+		return nil, errors.New("is not a connection URL that Postgres understands; write postgres://user:password@host:port/database?sslmode=…")
+	}
+	if config.User == "" || config.Database == "" {
+		return nil, errors.New("names no user or no database; write postgres://user:password@host:port/database")
+	}
+	if len(ca) > 0 {
+		if config.TLSConfig == nil {
+			return nil, errors.New("turns TLS off (sslmode=disable) although caSecretKeyRef is set; remove one of them")
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(ca) {
+			return nil, errors.New("comes with a caSecretKeyRef that holds no certificate in PEM")
+		}
+		config.TLSConfig.RootCAs = roots
+	}
+	// A server that does not answer must not hold up a pass for long.
+	config.ConnectTimeout = connectTimeout
+	return &connection{url: parsed, ca: ca, config: config}, nil
+}
+
+// as is the connection of another role, to the given database or the same one.
+func (c *connection) as(role, password, database string) *pgx.ConnConfig {
+	config := c.config.Copy()
+	config.User, config.Password, config.Database = role, password, database
+	return config
+}
+
+// podURL is what pods of a role connect with. Certificates are mounted there.
+func (c *connection) podURL(role, password, database, caFile string) string {
+	u := *c.url
+	u.User = url.UserPassword(role, password)
+	u.Path = "/" + database
+	if len(c.ca) > 0 {
+		query := u.Query()
+		query.Set("sslrootcert", caFile)
+		u.RawQuery = query.Encode()
+	}
+	return u.String()
+}
+
+func (c *connection) account() string  { return c.config.User }
+func (c *connection) database() string { return c.config.Database }
+func (c *connection) host() string     { return c.config.Host }
+func (c *connection) port() string     { return strconv.Itoa(int(c.config.Port)) }
+
+// address names the server in messages.
+func (c *connection) address() string { return net.JoinHostPort(c.host(), c.port()) }
+
+// digest tells connections apart without revealing them.
+func (c *connection) digest() string {
+	sum := sha256.Sum256(append([]byte(c.url.String()+"\x00"), c.ca...))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,116 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// giveUpAfter bounds how long a deletion waits for a server that does not
+// answer: a finalizer must not hold a namespace for ever.
+const giveUpAfter = 10 * time.Minute
+
+// finalize takes the versions' rights away and, with deletionPolicy Delete,
+// drops their databases. Kubernetes removes the objects afterwards.
+func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(s.release, v1alpha1.Finalizer) {
+		return ctrl.Result{}, nil
+	}
+	left, err := r.takeAway(ctx, s)
+	switch {
+	case err == nil && left == "":
+		return ctrl.Result{}, r.release(ctx, s)
+	case err != nil && r.hopeless(ctx, s, err):
+		r.event(s, eventWarning, "LeftBehind", "deleted without touching the servers, databases and roles are as they were: "+shorten(err.Error()))
+		return ctrl.Result{}, r.release(ctx, s)
+	case err != nil:
+		left = explain(err).message
+	}
+	s.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, left)
+	s.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, left)
+	return ctrl.Result{RequeueAfter: pollProgress}, nil
+}
+
+// takeAway does one pass of the removal and says what is left, "" for nothing.
+func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err error) {
+	if err := r.gatherCluster(ctx, s); err != nil {
+		return "", err
+	}
+	if err := r.connect(ctx, s); err != nil {
+		return "", err
+	}
+	if err := r.gatherDatabases(ctx, s); err != nil {
+		return "", err
+	}
+	if s.release.Spec.DeletionPolicy != v1alpha1.DeletionDelete {
+		return "", r.forbidAll(ctx, s)
+	}
+	if err := s.ledger.RetireAll(ctx); err != nil {
+		return "", err
+	}
+	if err := s.reload(ctx); err != nil {
+		return "", err
+	}
+	versions := s.versions
+	for _, v := range versions {
+		if err := r.retire(ctx, s, v); err != nil {
+			return "", err
+		}
+	}
+	if len(s.versions) > 0 {
+		return fmt.Sprintf("removing version %s; waiting for its pods to end", s.versions[0].Version), nil
+	}
+	return "", nil
+}
+
+// forbidAll takes every version's right to append. The databases stay, and the
+// ledger still knows them: the same release, applied again, goes on with them.
+func (r *Reconciler) forbidAll(ctx context.Context, s *scope) error {
+	for _, v := range s.versions {
+		if !s.canAppend(v) {
+			continue
+		}
+		if err := s.log.ForbidAppending(ctx, s.sourcePool, v.AppRole); err != nil {
+			return s.onSource(err)
+		}
+	}
+	return nil
+}
+
+// hopeless reports whether waiting is of no use: the Secret with the connection
+// is gone, as in a namespace that is being deleted, or the server has not
+// answered for too long.
+func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
+	if errors.Is(err, ledger.ErrSuperseded) {
+		return false
+	}
+	if _, gone := errors.AsType[*secretError](err); gone {
+		return true
+	}
+	namespace := &corev1.Namespace{}
+	if getErr := r.Client.Get(ctx, client.ObjectKey{Name: s.release.Namespace}, namespace); getErr == nil && !namespace.DeletionTimestamp.IsZero() {
+		return true
+	}
+	return s.now.Sub(s.release.DeletionTimestamp.Time) > giveUpAfter
+}
+
+func (r *Reconciler) release(ctx context.Context, s *scope) error {
+	r.servers.forget(s.key())
+	r.suitable.Delete(s.key())
+	before := s.release.DeepCopy()
+	controllerutil.RemoveFinalizer(s.release, v1alpha1.Finalizer)
+	if err := r.Client.Patch(ctx, s.release, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove the finalizer of release %s: %w", s.release.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// Exit codes of the steps that another try cannot mend (docs/contract.md).
+const (
+	exitPoison   = 3
+	exitUnproven = 4
+)
+
+// A failed Job is made again after a while, because what made it fail may be
+// over: at first after firstRetry, then twice as long each time.
+const (
+	firstRetry = 30 * time.Second
+	lastRetry  = 10 * time.Minute
+)
+
+const annotationAttempt = "releases.nawhas.com/attempt"
+
+// step is a stage that is one Job.
+type step struct {
+	name    string
+	command []string
+	spec    v1alpha1.StepSpec
+}
+
+// evidence is why a step counts as passed.
+type evidence struct {
+	Job    string    `json:"job"`
+	UID    string    `json:"uid"`
+	Image  string    `json:"image"`
+	Ended  time.Time `json:"ended"`
+	Detail string    `json:"detail,omitempty"`
+	Report any       `json:"report,omitempty"`
+}
+
+// progress is where a step's Job is.
+type progress struct {
+	job *batchv1.Job
+	verdict
+	// retryAt is when a failed Job is made again.
+	retryAt time.Time
+}
+
+// runJob has the step's Job made, unless it exists, and judges it.
+func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progress, error) {
+	p := s.plans[s.target.Version]
+	existing := latestJob(s.jobs, s.target, current.name)
+	attempt := 1
+	if existing != nil {
+		state := progress{job: existing, verdict: judgeJob(existing, s.podsOf(existing))}
+		if !outdated(existing, p) {
+			if !state.failed {
+				return state, nil
+			}
+			if state.retryAt = retryAt(existing, s.now); state.retryAt.After(s.now) {
+				return state, nil
+			}
+		}
+		attempt = attemptOf(existing) + 1
+		if err := r.remove(ctx, existing); err != nil {
+			return progress{}, err
+		}
+	}
+	job, err := r.renderJob(ctx, s, p, current, attempt)
+	if err != nil {
+		return progress{}, err
+	}
+	return progress{}, r.apply(ctx, s, job)
+}
+
+// outdated reports whether a Job runs another image than the plan's: it was
+// corrected.
+func outdated(job *batchv1.Job, p *plan) bool {
+	return job.Spec.Template.Spec.Containers[0].Image != p.image()
+}
+
+func latestJob(jobs []batchv1.Job, v *ledger.Version, name string) *batchv1.Job {
+	var latest *batchv1.Job
+	for i := range jobs {
+		job := &jobs[i]
+		if job.Labels[v1alpha1.LabelStage] != name || job.Annotations[v1alpha1.AnnotationBuild] != v.Build.String() || !job.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if latest == nil || attemptOf(latest) < attemptOf(job) || latest.CreationTimestamp.Before(&job.CreationTimestamp) {
+			latest = job
+		}
+	}
+	return latest
+}
+
+func attemptOf(job *batchv1.Job) int {
+	attempt, err := strconv.Atoi(job.Annotations[annotationAttempt])
+	if err != nil {
+		return 1
+	}
+	return attempt
+}
+
+// retryAt is when a failed Job is made again.
+func retryAt(job *batchv1.Job, now time.Time) time.Time {
+	delay := firstRetry
+	for range attemptOf(job) - 1 {
+		delay = min(2*delay, lastRetry)
+	}
+	for _, condition := range job.Status.Conditions {
+		if condition.Type == batchv1.JobFailed {
+			return condition.LastTransitionTime.Add(delay)
+		}
+	}
+	return now.Add(delay)
+}
+
+func (s *scope) podsOf(job *batchv1.Job) []corev1.Pod {
+	var own []corev1.Pod
+	for _, pod := range s.pods {
+		if metav1.IsControlledBy(&pod, job) {
+			own = append(own, pod)
+		}
+	}
+	return own
+}
+
+func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current step, attempt int) (*batchv1.Job, error) {
+	v := s.target
+	c, err := r.loadCredentials(ctx, s, v, ownerSide)
+	if err != nil {
+		return nil, err
+	}
+	labels := merged(labelsOf(s, v), map[string]string{v1alpha1.LabelStage: current.name})
+	template := stepTemplate(p, current.command, current.spec.Resources)
+	template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	equip(&template, s, v, p, c, labels)
+	container := &template.Spec.Containers[0]
+	container.Env = append(container.Env, corev1.EnvVar{Name: "NAWHAS_JOB_UID", ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"},
+	}})
+	job := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: s.objectMeta(objectName(s.release.Name, current.name, v.Version, v.Build.String()[:8], strconv.Itoa(attempt)), labels),
+		Spec: batchv1.JobSpec{
+			BackoffLimit: current.spec.BackoffLimit,
+			Template:     template,
+			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
+				{Action: batchv1.PodFailurePolicyActionIgnore, OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+					{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
+				}},
+				{Action: batchv1.PodFailurePolicyActionFailJob, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+					Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{exitPoison, exitUnproven},
+				}},
+			}},
+		},
+	}
+	if current.spec.Timeout != nil {
+		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.spec.Timeout.Seconds()))
+	}
+	job.Annotations = map[string]string{v1alpha1.AnnotationBuild: v.Build.String(), annotationAttempt: strconv.Itoa(attempt)}
+	return job, nil
+}
+
+// remove deletes a Job with its pods. It may be gone already.
+func (r *Reconciler) remove(ctx context.Context, object client.Object) error {
+	uid := object.GetUID()
+	err := r.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground), client.Preconditions{UID: &uid})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete %s: %w", object.GetName(), err)
+	}
+	return nil
+}
+
+// evidenceOf is what the ledger keeps of a complete Job.
+func evidenceOf(job *batchv1.Job, detail string) evidence {
+	e := evidence{Job: job.Name, UID: string(job.UID), Image: job.Spec.Template.Spec.Containers[0].Image, Detail: detail}
+	if job.Status.CompletionTime != nil {
+		e.Ended = job.Status.CompletionTime.Time
+	}
+	return e
+}
+
+// describeFailure is the outcome of a step whose Job does not go on.
+func describeFailure(s *scope, state progress) outcome {
+	if state.retryAt.IsZero() {
+		return blocked(state.reason, state.message, 0)
+	}
+	message := fmt.Sprintf("%s; tried again at %s", state.message, state.retryAt.UTC().Format(time.TimeOnly+" MST"))
+	return blocked(state.reason, message, max(state.retryAt.Sub(s.now), time.Second))
+}

@@ -1,0 +1,138 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// FieldManager owns the fields that the operator applies.
+const FieldManager = "nawhas-operator"
+
+// maxObjectName leaves room for what Jobs and ReplicaSets add to the names of
+// their pods, within the 63 characters of a label.
+const maxObjectName = 52
+
+// objectName joins the parts of a name. Versions lose their dots; names that
+// would be too long end in a digest instead.
+func objectName(parts ...string) string {
+	name := strings.ReplaceAll(strings.Join(parts, "-"), ".", "-")
+	if len(name) <= maxObjectName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strings.TrimRight(name[:maxObjectName-9], "-") + "-" + hex.EncodeToString(sum[:4])
+}
+
+// objectMeta is the metadata of everything that the operator makes in the
+// cluster: labelled, and owned by the release, so that it goes with it.
+func (s *scope) objectMeta(name string, labels map[string]string) metav1.ObjectMeta {
+	all := map[string]string{"app.kubernetes.io/managed-by": FieldManager, v1alpha1.LabelRelease: s.release.Name}
+	maps.Copy(all, labels)
+	return metav1.ObjectMeta{Namespace: s.release.Namespace, Name: name, Labels: all, OwnerReferences: []metav1.OwnerReference{s.owner()}}
+}
+
+// foreignObjectError says that an object of the wanted name is not the
+// release's. It is left as it is.
+type foreignObjectError struct{ kind, name string }
+
+func (e *foreignObjectError) Error() string {
+	return fmt.Sprintf("a %s %q exists and was not made for this release; it is left as it is. Delete or rename it, or choose another name in the spec", e.kind, e.name)
+}
+
+// converge applies the object unless the cluster has it just so: in steady
+// state nothing is sent. What another made under that name is not touched.
+func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing client.Object) error {
+	digest, err := stampInputs(wanted)
+	if err != nil {
+		return err
+	}
+	err = r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read %s: %w", describe(wanted), err)
+	}
+	if err == nil {
+		if !metav1.IsControlledBy(existing, s.release) {
+			return &foreignObjectError{kind: wanted.GetObjectKind().GroupVersionKind().Kind, name: wanted.GetName()}
+		}
+		if existing.GetAnnotations()[v1alpha1.AnnotationInputs] == digest && asApplied(wanted, existing) {
+			return nil
+		}
+	}
+	return r.apply(ctx, s, wanted)
+}
+
+// asApplied reports whether everything that is wanted is there. Defaults that
+// the API server filled in do not count as differences.
+func asApplied(wanted, existing client.Object) bool {
+	want, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+	if err != nil {
+		return false
+	}
+	have, err := runtime.DefaultUnstructuredConverter.ToUnstructured(existing)
+	if err != nil {
+		return false
+	}
+	for _, part := range []string{"spec", "data", "stringData"} {
+		if !equality.Semantic.DeepDerivative(want[part], have[part]) {
+			return false
+		}
+	}
+	for key, value := range wanted.GetLabels() {
+		if existing.GetLabels()[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// stampInputs writes a digest of the object into it, so that a field which is
+// no longer wanted is noticed too.
+func stampInputs(object client.Object) (string, error) {
+	data, err := json.Marshal(object)
+	if err != nil {
+		return "", fmt.Errorf("encode %s: %w", describe(object), err)
+	}
+	sum := sha256.Sum256(data)
+	digest := hex.EncodeToString(sum[:8])
+	annotations := maps.Clone(object.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[v1alpha1.AnnotationInputs] = digest
+	object.SetAnnotations(annotations)
+	return digest, nil
+}
+
+// apply sends the object by server-side apply.
+func (r *Reconciler) apply(ctx context.Context, s *scope, object client.Object) error {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return fmt.Errorf("convert %s: %w", describe(object), err)
+	}
+	applied := &unstructured.Unstructured{Object: content}
+	unstructured.RemoveNestedField(applied.Object, "status")
+	unstructured.RemoveNestedField(applied.Object, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(applied.Object, "spec", "template", "metadata", "creationTimestamp")
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(FieldManager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("apply %s of release %s: %w", describe(object), s.release.Name, err)
+	}
+	return nil
+}
+
+func describe(object client.Object) string {
+	return object.GetObjectKind().GroupVersionKind().Kind + " " + object.GetName()
+}

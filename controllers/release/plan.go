@@ -1,0 +1,142 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// plan is the part of a spec that belongs to a version: its image, its commands
+// and its pods. It is frozen in a ControllerRevision at first sight, so that a
+// version which comes back comes back as it was.
+type plan struct {
+	Version   string               `json:"version"`
+	Image     v1alpha1.ImageSpec   `json:"image"`
+	Migrate   v1alpha1.MigrateSpec `json:"migrate"`
+	Replay    v1alpha1.ReplaySpec  `json:"replay"`
+	Verify    v1alpha1.VerifySpec  `json:"verify"`
+	Workloads []v1alpha1.Workload  `json:"workloads"`
+
+	// pinned is the image that built the version's database, once there is one.
+	pinned string
+}
+
+func planOf(spec *v1alpha1.NawhasReleaseSpec) *plan {
+	spec = spec.DeepCopy()
+	return &plan{Version: spec.Version, Image: spec.Image, Migrate: spec.Migrate, Replay: spec.Replay, Verify: spec.Verify, Workloads: spec.Workloads}
+}
+
+// image is the full name of the version's image: the one that built its
+// database, or the one that shall.
+func (p *plan) image() string {
+	if p.pinned != "" {
+		return p.pinned
+	}
+	return p.wantedImage()
+}
+
+func (p *plan) wantedImage() string {
+	tag := p.Image.Tag
+	if tag == "" {
+		tag = p.Version
+	}
+	return p.Image.Repository + ":" + tag
+}
+
+// scaled is the plan with the replicas of the present spec, which apply to all
+// versions at once. Workloads that the spec no longer has keep theirs.
+func (p *plan) scaled(spec *v1alpha1.NawhasReleaseSpec) *plan {
+	scaled := *p
+	scaled.Workloads = append([]v1alpha1.Workload(nil), p.Workloads...)
+	for i := range scaled.Workloads {
+		for _, wanted := range spec.Workloads {
+			if wanted.Name == scaled.Workloads[i].Name {
+				scaled.Workloads[i].Replicas = wanted.Replicas
+			}
+		}
+	}
+	return &scaled
+}
+
+// pinImages makes every version run the image that built its database, whatever
+// the spec says by now.
+func (s *scope) pinImages() {
+	for _, v := range s.versions {
+		if p, ok := s.plans[v.Version]; ok {
+			p.pinned = v.Image
+		}
+	}
+}
+
+// refusedImage says so when the spec asks for another image than the one that
+// built the version's database. It is not obeyed.
+func (s *scope) refusedImage() outcome {
+	p := s.plans[s.release.Spec.Version]
+	if p.pinned == "" || p.pinned == p.wantedImage() {
+		return passed("")
+	}
+	return blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
+		"the database of version %s was built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0)
+}
+
+// loadPlans freezes the plan of spec.version and reads those of the others.
+func (r *Reconciler) loadPlans(ctx context.Context, s *scope) error {
+	present := planOf(&s.release.Spec)
+	if err := r.freeze(ctx, s, present); err != nil {
+		return err
+	}
+	var frozen appsv1.ControllerRevisionList
+	err := r.Client.List(ctx, &frozen, client.InNamespace(s.release.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name})
+	if err != nil {
+		return fmt.Errorf("list ControllerRevisions: %w", err)
+	}
+	s.plans = map[string]*plan{present.Version: present}
+	newest := map[string]int64{}
+	for i := range frozen.Items {
+		revision := &frozen.Items[i]
+		old := &plan{}
+		if err := json.Unmarshal(revision.Data.Raw, old); err != nil {
+			return fmt.Errorf("read ControllerRevision %s: %w", revision.Name, err)
+		}
+		if old.Version != present.Version && revision.Revision > newest[old.Version] {
+			newest[old.Version] = revision.Revision
+			s.plans[old.Version] = old.scaled(&s.release.Spec)
+		}
+	}
+	return nil
+}
+
+// freeze keeps the plan in a ControllerRevision named after its content. What
+// it holds cannot be changed: a corrected plan is another, newer revision.
+func (r *Reconciler) freeze(ctx context.Context, s *scope, p *plan) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
+	}
+	sum := sha256.Sum256(data)
+	name := objectName(s.release.Name, p.Version, "plan", hex.EncodeToString(sum[:4]))
+	existing := &appsv1.ControllerRevision{}
+	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
+	if err == nil {
+		return nil
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read ControllerRevision %s: %w", name, err)
+	}
+	revision := &appsv1.ControllerRevision{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ControllerRevision"},
+		ObjectMeta: s.objectMeta(name, map[string]string{v1alpha1.LabelVersion: p.Version}),
+		Data:       runtime.RawExtension{Raw: data},
+		Revision:   s.release.Generation,
+	}
+	return r.apply(ctx, s, revision)
+}

@@ -1,0 +1,133 @@
+package release
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// connectionVariables are the variables of the contract that come from the
+// version's Secret, in the order in which pods get them.
+var connectionVariables = []string{
+	"NAWHAS_DATABASE_HOST", "NAWHAS_DATABASE_PORT", "NAWHAS_DATABASE_NAME", "NAWHAS_DATABASE_USER", "NAWHAS_DATABASE_PASSWORD", "NAWHAS_DATABASE_URL",
+	"NAWHAS_SOURCE_HOST", "NAWHAS_SOURCE_PORT", "NAWHAS_SOURCE_NAME", "NAWHAS_SOURCE_USER", "NAWHAS_SOURCE_PASSWORD", "NAWHAS_SOURCE_URL",
+}
+
+const certificatesVolume = "nawhas-tls"
+
+// environment is what every container of a version gets, in front of its own
+// variables, so that these can refer to it as $(NAWHAS_DATABASE_NAME).
+func environment(s *scope, v *ledger.Version, c *credentials) []corev1.EnvVar {
+	env := []corev1.EnvVar{
+		{Name: "NAWHAS_RELEASE", Value: s.key()},
+		{Name: "NAWHAS_VERSION", Value: v.Version},
+		{Name: "NAWHAS_BUILD", Value: v.Build.String()},
+	}
+	for _, name := range connectionVariables {
+		env = append(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: c.secret}, Key: name},
+		}})
+	}
+	return env
+}
+
+// equip completes a pod template: variables, images, pull Secrets, certificates
+// and labels. What the template says itself stays.
+func equip(template *corev1.PodTemplateSpec, s *scope, v *ledger.Version, p *plan, c *credentials, labels map[string]string) {
+	for i := range template.Spec.InitContainers {
+		equipContainer(&template.Spec.InitContainers[i], s, v, p, c)
+	}
+	for i := range template.Spec.Containers {
+		equipContainer(&template.Spec.Containers[i], s, v, p, c)
+	}
+	for _, secret := range p.Image.PullSecrets {
+		template.Spec.ImagePullSecrets = append(template.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret.Name})
+	}
+	if s.hasCertificates() {
+		template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{Name: certificatesVolume, VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: c.secret, Items: s.certificateItems()},
+		}})
+	}
+	template.Labels = merged(template.Labels, labels)
+	template.Annotations = merged(template.Annotations, map[string]string{
+		v1alpha1.AnnotationBuild: v.Build.String(), v1alpha1.AnnotationCredentials: c.digest(),
+	})
+}
+
+func equipContainer(container *corev1.Container, s *scope, v *ledger.Version, p *plan, c *credentials) {
+	container.Env = append(environment(s, v, c), container.Env...)
+	if container.Image == "" {
+		container.Image = p.image()
+		if container.ImagePullPolicy == "" {
+			container.ImagePullPolicy = p.Image.PullPolicy
+		}
+	}
+	if s.hasCertificates() {
+		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificatesVolume, MountPath: certificatesDir, ReadOnly: true})
+	}
+}
+
+func (s *scope) hasCertificates() bool { return len(s.source.ca)+len(s.databases.ca) > 0 }
+
+func (s *scope) certificateItems() []corev1.KeyToPath {
+	var items []corev1.KeyToPath
+	if len(s.source.ca) > 0 {
+		items = append(items, corev1.KeyToPath{Key: sourceCAKey, Path: sourceCAKey})
+	}
+	if len(s.databases.ca) > 0 {
+		items = append(items, corev1.KeyToPath{Key: databasesCAKey, Path: databasesCAKey})
+	}
+	return items
+}
+
+// stepTemplate is the pod of a Job or of the follower: one container with a
+// command. Where it may run and as whom is taken from the first workload, whose
+// image it shares; what that leaves open is restricted.
+func stepTemplate(p *plan, command []string, resources v1alpha1.ResourceRequirements) corev1.PodTemplateSpec {
+	model := p.Workloads[0].Template.Spec
+	security := corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false),
+		ReadOnlyRootFilesystem:   ptr.To(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	podSecurity := model.SecurityContext.DeepCopy()
+	if podSecurity == nil {
+		podSecurity = &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+	}
+	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{
+			Name: "nawhas", Command: command, SecurityContext: &security,
+			Resources: corev1.ResourceRequirements{Limits: resources.Limits, Requests: resources.Requests},
+		}},
+		SecurityContext:              podSecurity,
+		AutomountServiceAccountToken: ptr.To(false),
+		EnableServiceLinks:           ptr.To(false),
+		ServiceAccountName:           model.ServiceAccountName,
+		ImagePullSecrets:             append([]corev1.LocalObjectReference(nil), model.ImagePullSecrets...),
+		NodeSelector:                 maps.Clone(model.NodeSelector),
+		Tolerations:                  append([]corev1.Toleration(nil), model.Tolerations...),
+		Affinity:                     model.Affinity.DeepCopy(),
+	}}
+}
+
+func merged(base, over map[string]string) map[string]string {
+	all := maps.Clone(base)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, over)
+	return all
+}
+
+func labelsOf(s *scope, v *ledger.Version) map[string]string {
+	return map[string]string{v1alpha1.LabelRelease: s.release.Name, v1alpha1.LabelVersion: v.Version}
+}
+
+func selector(labels map[string]string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: labels}
+}

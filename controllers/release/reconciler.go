@@ -1,0 +1,226 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// What a watch cannot tell is looked at again after these: the databases have
+// no watches.
+const (
+	// pollFast is for the seconds in which a switch is under way.
+	pollFast = 250 * time.Millisecond
+	// pollProgress is for a replay's progress.
+	pollProgress = time.Second
+	// pollSlow is for what changes seldom, and for servers that do not answer.
+	pollSlow = 10 * time.Second
+)
+
+const (
+	eventNormal  = corev1.EventTypeNormal
+	eventWarning = corev1.EventTypeWarning
+)
+
+// Reconciler reconciles NawhasReleases.
+type Reconciler struct {
+	// Client reads from the cache and writes to the API server.
+	Client   client.Client
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+
+	servers *servers
+	// suitable are the connections of each release that were checked.
+	suitable sync.Map
+	// equipped are the versions whose roles and database were made sure of, each
+	// with a digest of what was.
+	equipped sync.Map
+}
+
+// New makes a Reconciler.
+func New(c client.Client, recorder events.EventRecorder) *Reconciler {
+	return &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, servers: newServers()}
+}
+
+// Close ends the connections to all servers.
+func (r *Reconciler) Close() { r.servers.close() }
+
+// +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases,verbs=get;list;watch;patch;update
+// +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=deployments;controllerrevisions,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=services;secrets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile makes one pass over a release. Whatever happens in it reaches the
+// status.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	release := &v1alpha1.NawhasRelease{}
+	if err := r.Client.Get(ctx, request.NamespacedName, release); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	s := &scope{release: release, now: r.Clock.Now()}
+	before := release.DeepCopy()
+	var result ctrl.Result
+	var err error
+	if !release.DeletionTimestamp.IsZero() {
+		result, err = r.finalize(ctx, s)
+	} else {
+		result, err = r.pass(ctx, s)
+	}
+	r.announce(s, before.Status.Conditions)
+	return result, errors.Join(err, r.writeStatus(ctx, before, s))
+}
+
+// pass gathers, walks the stages, looks after all versions and sums up.
+func (r *Reconciler) pass(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if err := r.holdOn(ctx, s.release); err != nil {
+		return ctrl.Result{}, err
+	}
+	s.release.Status.ObservedGeneration = s.release.Generation
+	way, err := r.gatherAndWalk(ctx, s)
+	if s.ledger != nil {
+		s.fillStatus()
+	}
+	s.summarize(way)
+	if err != nil && explain(err).known() {
+		ctrl.LoggerFrom(ctx).Info("the release cannot go on", "reason", explain(err).reason, "problem", err.Error())
+		return ctrl.Result{RequeueAfter: pollSlow}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: soonest(way.again, pollSlow)}, nil
+}
+
+func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, error) {
+	stages := r.stages()
+	if err := r.gather(ctx, s); err != nil {
+		problem := explain(err)
+		way := blocked(problem.reason, problem.message, pollSlow)
+		s.set(v1alpha1.ConditionDatabaseReady, way)
+		s.fillMissing(stages[1:])
+		return way, err
+	}
+	way, err := walk(ctx, s, stages)
+	if upkeepErr := r.upkeep(ctx, s); upkeepErr != nil && err == nil {
+		problem := explain(upkeepErr)
+		return blocked(problem.reason, problem.message, pollSlow), upkeepErr
+	}
+	if refused := s.refusedImage(); err == nil && way.passed && !refused.passed {
+		way = refused
+	}
+	return way, err
+}
+
+func (r *Reconciler) gather(ctx context.Context, s *scope) error {
+	if err := r.gatherCluster(ctx, s); err != nil {
+		return err
+	}
+	if err := r.loadPlans(ctx, s); err != nil {
+		return err
+	}
+	if err := r.connect(ctx, s); err != nil {
+		return err
+	}
+	return r.gatherDatabases(ctx, s)
+}
+
+func (r *Reconciler) stages() []stage {
+	return []stage{databaseStage{r}, migrateStage{r}, replayStage{r}, verifyStage{r}, catchUpStage{r}, switchStage{r}, fenceStage{r}}
+}
+
+// holdOn sets the finalizer, before anything is made outside the cluster.
+func (r *Reconciler) holdOn(ctx context.Context, release *v1alpha1.NawhasRelease) error {
+	before := release.DeepCopy()
+	if !controllerutil.AddFinalizer(release, v1alpha1.Finalizer) {
+		return nil
+	}
+	status := release.Status.DeepCopy()
+	if err := r.Client.Patch(ctx, release, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("set the finalizer of release %s: %w", release.Name, err)
+	}
+	release.Status = *status
+	return nil
+}
+
+func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasRelease, s *scope) error {
+	if equality.Semantic.DeepEqual(before.Status, s.release.Status) {
+		return nil
+	}
+	base := s.release.DeepCopy()
+	base.Status = before.Status
+	if err := r.Client.Status().Patch(ctx, s.release, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write the status of release %s: %w", s.release.Name, err)
+	}
+	return nil
+}
+
+// announce records an Event for each condition that changed its status or its
+// reason in this pass.
+func (r *Reconciler) announce(s *scope, before []metav1.Condition) {
+	known := map[string]metav1.Condition{}
+	for _, condition := range before {
+		known[condition.Type] = condition
+	}
+	for _, condition := range s.release.Status.Conditions {
+		old := known[condition.Type]
+		changed := old.Status != condition.Status || old.Reason != condition.Reason
+		if !changed || !worthTelling(condition) {
+			continue
+		}
+		kind := eventNormal
+		if condition.Type == v1alpha1.ConditionStalled {
+			kind = eventWarning
+		}
+		r.event(s, kind, firstOf(announced(condition), condition.Reason), condition.Message)
+	}
+}
+
+// worthTelling leaves out what another condition tells already.
+func worthTelling(condition metav1.Condition) bool {
+	switch condition.Type {
+	case v1alpha1.ConditionStalled, v1alpha1.ConditionReady:
+		return condition.Status == metav1.ConditionTrue
+	case v1alpha1.ConditionReconciling, v1alpha1.ConditionRollbackReady:
+		return false
+	case v1alpha1.ConditionAvailable:
+		return condition.Reason != v1alpha1.ReasonNothingLive
+	}
+	return condition.Status == metav1.ConditionTrue
+}
+
+// announced is the reason of an Event for a stage that was passed: the stage.
+func announced(condition metav1.Condition) string {
+	if condition.Reason == v1alpha1.ReasonSucceeded {
+		return condition.Type
+	}
+	return ""
+}
+
+func (r *Reconciler) event(s *scope, kind, reason, message string) {
+	r.Recorder.Eventf(s.release, nil, kind, reason, reason, "%s", message)
+}
+
+func soonest(a, b time.Duration) time.Duration {
+	if a > 0 && a < b {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,168 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+	"github.com/nawhas/nawhas-operator/internal/versiondb"
+)
+
+// decideRetirement records which versions are to be removed.
+func (r *Reconciler) decideRetirement(ctx context.Context, s *scope) error {
+	spec := s.release.Spec
+	unwanted := retirable(s.versions, s.target, int(ptr.Deref(spec.Retention.Versions, 2)), windowOf(spec.Rollback), s.now)
+	for _, v := range unwanted {
+		if err := s.ledger.Retire(ctx, v); err != nil {
+			return err
+		}
+		r.event(s, eventNormal, "Retiring", fmt.Sprintf("version %s is no longer wanted; removing database %s", v.Version, v.Database))
+	}
+	if len(unwanted) == 0 {
+		return nil
+	}
+	return s.reload(ctx)
+}
+
+// retirable are the versions that nobody needs: candidates that spec.version no
+// longer names, and warm versions beyond the retention whose window is over.
+// Versions are given the newest first.
+func retirable(versions []*ledger.Version, target *ledger.Version, retention int, window time.Duration, now time.Time) []*ledger.Version {
+	var unwanted []*ledger.Version
+	kept := 0
+	for _, v := range versions {
+		switch {
+		case v.Role == ledger.Retiring:
+		case v == target || v.Role == ledger.Live:
+			kept++
+		case v.Role == ledger.Candidate:
+			unwanted = append(unwanted, v)
+		}
+	}
+	for _, v := range versions {
+		if v.Role != ledger.Warm || v == target {
+			continue
+		}
+		inWindow := v.WarmSince == nil || now.Sub(*v.WarmSince) < window
+		if kept < retention || inWindow {
+			kept++
+			continue
+		}
+		unwanted = append(unwanted, v)
+	}
+	return unwanted
+}
+
+func windowOf(rollback v1alpha1.RollbackSpec) time.Duration {
+	if rollback.Window == nil {
+		return 0
+	}
+	return rollback.Window.Duration
+}
+
+// retire removes what a version has: first what runs, then its rights, then
+// its database and roles, last its entry in the ledger. It is called again
+// until nothing is left.
+func (r *Reconciler) retire(ctx context.Context, s *scope, v *ledger.Version) error {
+	gone, err := r.removeObjects(ctx, s, v)
+	if err != nil || !gone {
+		return err
+	}
+	if err := r.removeFromServers(ctx, s, v); err != nil {
+		return err
+	}
+	if err := s.ledger.Retired(ctx, v); err != nil {
+		return err
+	}
+	r.equipped.Delete(s.key() + " " + v.Version)
+	r.event(s, eventNormal, "Retired", fmt.Sprintf("version %s and its database %s are removed", v.Version, v.Database))
+	return s.reload(ctx)
+}
+
+// removeFromServers drops the database, then the roles: a role stays while it
+// owns anything.
+func (r *Reconciler) removeFromServers(ctx context.Context, s *scope, v *ledger.Version) error {
+	stamp := s.stamp(v)
+	if _, err := versiondb.EndSessions(ctx, s.sourcePool, v.AppRole); err != nil {
+		return s.onSource(err)
+	}
+	names := versiondb.Names{Database: v.Database, Owner: v.OwnerRole, App: v.AppRole}
+	server := versiondb.Server{Config: s.databases.config}
+	if err := server.Retire(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: stamp}); err != nil {
+		return s.onDatabases(err)
+	}
+	for _, role := range []string{v.AppRole, v.OwnerRole} {
+		if err := r.dropRole(ctx, s, role, stamp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) dropRole(ctx context.Context, s *scope, role string, stamp versiondb.Stamp) error {
+	if gone, err := versiondb.DropRole(ctx, s.sourcePool, role, stamp); err != nil || !gone {
+		return s.onSource(fmt.Errorf("drop role %s, which still owns something: %w", role, err))
+	}
+	if gone, err := versiondb.DropRole(ctx, s.databasesPool, role, stamp); err != nil || !gone {
+		return s.onDatabases(fmt.Errorf("drop role %s, which still owns something: %w", role, err))
+	}
+	return nil
+}
+
+// removeObjects deletes what the version has in the cluster, and reports
+// whether its pods are gone. Secrets and the frozen plan go last.
+func (r *Reconciler) removeObjects(ctx context.Context, s *scope, v *ledger.Version) (gone bool, err error) {
+	for i := range s.deployments {
+		if s.deployments[i].Labels[v1alpha1.LabelVersion] == v.Version {
+			if err := r.remove(ctx, &s.deployments[i]); err != nil {
+				return false, err
+			}
+		}
+	}
+	for i := range s.jobs {
+		if s.jobs[i].Labels[v1alpha1.LabelVersion] == v.Version {
+			if err := r.remove(ctx, &s.jobs[i]); err != nil {
+				return false, err
+			}
+		}
+	}
+	for i := range s.pods {
+		if s.pods[i].Labels[v1alpha1.LabelVersion] == v.Version {
+			return false, nil
+		}
+	}
+	return true, r.removeRecords(ctx, s, v)
+}
+
+func (r *Reconciler) removeRecords(ctx context.Context, s *scope, v *ledger.Version) error {
+	own := []client.ListOption{client.InNamespace(s.release.Namespace), client.MatchingLabels(labelsOf(s, v))}
+	var secrets corev1.SecretList
+	if err := r.Client.List(ctx, &secrets, own...); err != nil {
+		return fmt.Errorf("list Secrets: %w", err)
+	}
+	for i := range secrets.Items {
+		if err := r.remove(ctx, &secrets.Items[i]); err != nil {
+			return err
+		}
+	}
+	if v == s.target {
+		return nil
+	}
+	var plans appsv1.ControllerRevisionList
+	if err := r.Client.List(ctx, &plans, own...); err != nil {
+		return fmt.Errorf("list ControllerRevisions: %w", err)
+	}
+	for i := range plans.Items {
+		if err := r.remove(ctx, &plans.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

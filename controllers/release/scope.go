@@ -1,0 +1,202 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// scope is what one pass over one release gathered.
+type scope struct {
+	release *v1alpha1.NawhasRelease
+	now     time.Time
+
+	source, databases         *connection
+	sourcePool, databasesPool *pgxpool.Pool
+
+	log    *eventlog.Log
+	ledger *ledger.Ledger
+	// versions are all that the ledger knows of, the newest first.
+	versions []*ledger.Version
+	// target is spec.version's entry, nil until it is begun.
+	target *ledger.Version
+	// existing are the databases that the server has, by name.
+	existing map[string]bool
+	// appenders are the app roles that can append to the log.
+	appenders []string
+	head      int64
+
+	// plans are what each version runs, frozen at first sight.
+	plans map[string]*plan
+
+	jobs        []batchv1.Job
+	deployments []appsv1.Deployment
+	pods        []corev1.Pod
+}
+
+// gatherCluster reads what the cluster has of the release, from the cache.
+func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
+	ours := []client.ListOption{client.InNamespace(s.release.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name}}
+	var jobs batchv1.JobList
+	if err := r.Client.List(ctx, &jobs, ours...); err != nil {
+		return fmt.Errorf("list Jobs: %w", err)
+	}
+	var deployments appsv1.DeploymentList
+	if err := r.Client.List(ctx, &deployments, ours...); err != nil {
+		return fmt.Errorf("list Deployments: %w", err)
+	}
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, ours...); err != nil {
+		return fmt.Errorf("list Pods: %w", err)
+	}
+	s.jobs, s.deployments, s.pods = jobs.Items, deployments.Items, pods.Items
+	return nil
+}
+
+// connect makes the pools and opens the ledger. Until the log and the accounts
+// were found suitable once, nothing is written to either server.
+func (r *Reconciler) connect(ctx context.Context, s *scope) error {
+	var err error
+	spec := &s.release.Spec
+	if s.source, err = readConnection(ctx, r.Client, s.release.Namespace, "source", spec.Source.Connection); err != nil {
+		return err
+	}
+	if s.databases, err = readConnection(ctx, r.Client, s.release.Namespace, "databases", spec.Databases.Connection); err != nil {
+		return err
+	}
+	if s.sourcePool, err = r.servers.pool(ctx, s.source); err != nil {
+		return err
+	}
+	if s.databasesPool, err = r.servers.pool(ctx, s.databases); err != nil {
+		return err
+	}
+	return r.check(ctx, s)
+}
+
+// gatherDatabases reads the ledger, the head of the log and what exists on the
+// servers: a handful of short queries, whatever the number of versions.
+func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
+	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key())
+	if err != nil {
+		return s.onSource(err)
+	}
+	s.ledger = opened
+	if err := s.reload(ctx); err != nil {
+		return err
+	}
+	if s.head, err = s.log.Head(ctx, s.sourcePool); err != nil {
+		return s.onSource(err)
+	}
+	if s.appenders, err = s.log.Appenders(ctx, s.sourcePool, appRoles(s.versions)); err != nil {
+		return s.onSource(err)
+	}
+	return s.gatherExisting(ctx)
+}
+
+// reload reads the ledger anew, after something was recorded.
+func (s *scope) reload(ctx context.Context) error {
+	versions, err := s.ledger.Versions(ctx)
+	if err != nil {
+		return s.onSource(err)
+	}
+	s.versions, s.target = versions, nil
+	defer s.pinImages()
+	for _, v := range versions {
+		if v.Version == s.release.Spec.Version {
+			s.target = v
+		}
+	}
+	return nil
+}
+
+func (s *scope) gatherExisting(ctx context.Context) error {
+	var names []string
+	for _, v := range s.versions {
+		names = append(names, v.Database)
+	}
+	rows, err := s.databasesPool.Query(ctx, `SELECT datname::text FROM pg_database WHERE datname = ANY($1)`, names)
+	if err != nil {
+		return s.onDatabases(err)
+	}
+	defer rows.Close()
+	s.existing = map[string]bool{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return s.onDatabases(err)
+		}
+		s.existing[name] = true
+	}
+	if err := rows.Err(); err != nil {
+		return s.onDatabases(err)
+	}
+	return nil
+}
+
+func appRoles(versions []*ledger.Version) []string {
+	roles := make([]string, 0, len(versions))
+	for _, v := range versions {
+		roles = append(roles, v.AppRole)
+	}
+	return roles
+}
+
+// live is the version that the ledger says the Services lead to, or nil.
+func (s *scope) live() *ledger.Version {
+	for _, v := range s.versions {
+		if v.Role == ledger.Live {
+			return v
+		}
+	}
+	return nil
+}
+
+// previous is the version that a way back would lead to: the one that was live
+// last and is still warm.
+func (s *scope) previous() *ledger.Version {
+	var previous *ledger.Version
+	for _, v := range s.versions {
+		if v.Role == ledger.Warm && v.WarmSince != nil && (previous == nil || v.WarmSince.After(*previous.WarmSince)) {
+			previous = v
+		}
+	}
+	return previous
+}
+
+func (s *scope) canAppend(v *ledger.Version) bool { return slices.Contains(s.appenders, v.AppRole) }
+
+// lag is the number of events that a version's database has yet to apply, by
+// positions; holes count, so that it never says less than the truth.
+func (s *scope) lag(v *ledger.Version) int64 { return max(0, s.head-v.Checkpoint.Position) }
+
+// key is namespace/name, the release's name in the ledger and in stamps.
+func (s *scope) key() string { return s.release.Namespace + "/" + s.release.Name }
+
+// operators are the accounts that need sight of the version roles' sessions.
+func (s *scope) operators() []string {
+	return []string{s.source.account(), s.databases.account()}
+}
+
+func (s *scope) onSource(err error) error {
+	return &connectFailed{what: "the source", address: s.source.address(), account: s.source.account(), err: err}
+}
+
+func (s *scope) onDatabases(err error) error {
+	return &connectFailed{what: "the databases server", address: s.databases.address(), account: s.databases.account(), err: err}
+}
+
+func (s *scope) owner() metav1.OwnerReference {
+	return *metav1.NewControllerRef(s.release, v1alpha1.GroupVersion.WithKind("NawhasRelease"))
+}

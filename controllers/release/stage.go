@@ -1,0 +1,101 @@
+package release
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// stage takes spec.version one step further and owns one condition.
+type stage interface {
+	condition() string
+	// reconcile does what can be done now. It is called in every pass in which
+	// all stages before it are passed.
+	reconcile(ctx context.Context, s *scope) (outcome, error)
+}
+
+// outcome is what a stage came to.
+type outcome struct {
+	passed          bool
+	reason, message string
+	// stalled says that only a change by somebody helps.
+	stalled bool
+	// again is when to look again although nothing was seen to change; 0 means
+	// that a watch will tell.
+	again time.Duration
+}
+
+func passed(message string) outcome {
+	return outcome{passed: true, reason: v1alpha1.ReasonSucceeded, message: message}
+}
+
+func waiting(reason, message string, again time.Duration) outcome {
+	return outcome{reason: reason, message: message, again: again}
+}
+
+func blocked(reason, message string, again time.Duration) outcome {
+	return outcome{reason: reason, message: message, again: again, stalled: true}
+}
+
+// walk runs the stages until one is not passed, and sets their conditions.
+func walk(ctx context.Context, s *scope, stages []stage) (outcome, error) {
+	for i, current := range stages {
+		result, err := current.reconcile(ctx, s)
+		if err != nil {
+			problem := explain(err)
+			result = blocked(problem.reason, problem.message, 0)
+		}
+		s.set(current.condition(), result)
+		if !result.passed {
+			s.notReached(stages[i+1:], current.condition())
+			return result, err
+		}
+	}
+	return passed(""), nil
+}
+
+func (s *scope) set(condition string, result outcome) {
+	status := metav1.ConditionFalse
+	if result.passed {
+		status = metav1.ConditionTrue
+	}
+	s.setCondition(condition, status, result.reason, result.message)
+}
+
+// notReached says so of the stages behind the one that is not passed.
+func (s *scope) notReached(rest []stage, waitsFor string) {
+	for _, later := range rest {
+		s.setCondition(later.condition(), metav1.ConditionUnknown, v1alpha1.ReasonPending, "waits for "+waitsFor)
+	}
+}
+
+// fillMissing gives the stages that were never spoken of a condition, and
+// leaves those that were as they are.
+func (s *scope) fillMissing(rest []stage) {
+	for _, later := range rest {
+		if meta.FindStatusCondition(s.release.Status.Conditions, later.condition()) == nil {
+			s.notReached([]stage{later}, v1alpha1.ConditionDatabaseReady)
+		}
+	}
+}
+
+func (s *scope) setCondition(condition string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&s.release.Status.Conditions, metav1.Condition{
+		Type: condition, Status: status, Reason: reason, Message: shorten(message), ObservedGeneration: s.release.Generation,
+	})
+}
+
+// maxMessage keeps the status small enough for etcd whatever a server says.
+const maxMessage = 1024
+
+func shorten(message string) string {
+	runes := []rune(message)
+	if len(runes) <= maxMessage {
+		return message
+	}
+	return string(runes[:maxMessage-1]) + "…"
+}

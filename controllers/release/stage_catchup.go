@@ -1,0 +1,51 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// catchUpStage waits until the version is ready to take over: its follower
+// current, its pods ready. It owns CaughtUp.
+type catchUpStage struct{ *Reconciler }
+
+func (catchUpStage) condition() string { return v1alpha1.ConditionCaughtUp }
+
+func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
+	v, p := s.target, s.plans[s.target.Version]
+	if v.Passed(v1alpha1.ConditionCaughtUp) {
+		return passed("the follower is current and the pods are ready"), nil
+	}
+	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionCaughtUp); err != nil {
+		return outcome{}, err
+	}
+	ready, problem := s.workloadsReady(v, p)
+	if v.Checkpoint.Problem != nil {
+		return poisoned(s, v, progress{}), nil
+	}
+	if problem.reason != "" {
+		return blocked(problem.reason, problem.message, 0), nil
+	}
+	maxLag := ptr.Deref(s.release.Spec.Cutover.MaxLag, 0)
+	if lag := s.lag(v); lag > maxLag || !followed(v) {
+		return waiting(v1alpha1.ReasonCatchingUp, fmt.Sprintf("%d events behind, at most %d are allowed", lag, maxLag), pollFast), nil
+	}
+	if !ready {
+		return waiting(v1alpha1.ReasonStartingPods, "the follower is current; waiting for the version's pods", 0), nil
+	}
+	if err := s.ledger.PassStage(ctx, v, v1alpha1.ConditionCaughtUp, map[string]int64{"checkpoint": v.Checkpoint.Position, "head": s.head}); err != nil {
+		return outcome{}, err
+	}
+	return passed("the follower is current and the pods are ready"), s.reload(ctx)
+}
+
+// followed reports whether the version's checkpoint was reported after its
+// replay, so that its lag means something.
+func followed(v *ledger.Version) bool {
+	return v.Checkpoint.ReportedAt != nil && v.Checkpoint.Stage == replayComplete
+}

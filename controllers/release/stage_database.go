@@ -1,0 +1,133 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+	"github.com/nawhas/nawhas-operator/internal/versiondb"
+)
+
+// databaseStage makes the version's roles, Secrets and empty database. It owns
+// the condition DatabaseReady.
+type databaseStage struct{ *Reconciler }
+
+func (databaseStage) condition() string { return v1alpha1.ConditionDatabaseReady }
+
+func (st databaseStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
+	if s.target == nil {
+		if err := st.begin(ctx, s); err != nil {
+			return outcome{}, err
+		}
+	}
+	if s.target.Role == ledger.Retiring {
+		return waiting(v1alpha1.ReasonCreatingDatabase, fmt.Sprintf("version %s is still being removed; it is built anew afterwards", s.target.Version), pollFast), nil
+	}
+	if s.target.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[s.target.Database] {
+		return st.lost(s), nil
+	}
+	if err := st.equip(ctx, s, s.target); err != nil {
+		return outcome{}, err
+	}
+	if !s.target.Passed(v1alpha1.ConditionDatabaseReady) {
+		if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionDatabaseReady, map[string]string{"database": s.target.Database}); err != nil {
+			return outcome{}, err
+		}
+		if err := s.reload(ctx); err != nil {
+			return outcome{}, err
+		}
+	}
+	return passed(fmt.Sprintf("database %s with roles %s and %s", s.target.Database, s.target.OwnerRole, s.target.AppRole)), nil
+}
+
+// begin records the intent, before anything is made.
+func (st databaseStage) begin(ctx context.Context, s *scope) error {
+	names, err := versiondb.NamesOf(s.release.Spec.Databases.Prefix, s.release.Spec.Version)
+	if err != nil {
+		return err
+	}
+	intent := &ledger.Version{Release: s.key(), Version: s.release.Spec.Version, Build: uuid.New(),
+		Database: names.Database, OwnerRole: names.Owner, AppRole: names.App}
+	if err := s.ledger.Begin(ctx, intent); err != nil {
+		return err
+	}
+	if err := s.ledger.StartStage(ctx, intent, v1alpha1.ConditionDatabaseReady); err != nil {
+		return err
+	}
+	return s.reload(ctx)
+}
+
+// lost is what to say when a database that was built is no longer there. A
+// candidate is built anew; a live one is somebody's to decide.
+func (st databaseStage) lost(s *scope) outcome {
+	message := fmt.Sprintf("database %s, which was built for version %s, no longer exists at %s", s.target.Database, s.target.Version, s.databases.address())
+	return blocked(v1alpha1.ReasonDatabaseError, message+"; restore it, or release another version", pollSlow)
+}
+
+// equip makes sure of the Secrets, the roles with their passwords and rights,
+// and the database. It asks the servers only when something of it is new.
+func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) error {
+	owner, err := st.loadCredentials(ctx, s, v, ownerSide)
+	if err != nil {
+		return err
+	}
+	app, err := st.loadCredentials(ctx, s, v, appSide)
+	if err != nil {
+		return err
+	}
+	for _, c := range []*credentials{owner, app} {
+		if err := st.applyCredentials(ctx, s, v, c); err != nil {
+			return err
+		}
+	}
+	made := v.Build.String() + owner.digest() + app.digest()
+	if known, ok := st.equipped.Load(s.key() + " " + v.Version); ok && known == made {
+		return nil
+	}
+	if err := st.ensureRoles(ctx, s, v, owner, app); err != nil {
+		return err
+	}
+	names := versiondb.Names{Database: v.Database, Owner: v.OwnerRole, App: v.AppRole}
+	server := versiondb.Server{Config: s.databases.config}
+	if err := server.Ensure(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: s.stamp(v)}); err != nil {
+		return s.onDatabases(err)
+	}
+	if err := st.allowReading(ctx, s, names, owner); err != nil {
+		return err
+	}
+	st.equipped.Store(s.key()+" "+v.Version, made)
+	return nil
+}
+
+func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Version, sides ...*credentials) error {
+	for _, c := range sides {
+		role := versiondb.Role{Name: c.role, Password: c.password, Stamp: s.stamp(v), Members: s.operators()}
+		if err := versiondb.EnsureRole(ctx, s.sourcePool, role); err != nil {
+			return s.onSource(err)
+		}
+		if err := versiondb.EnsureRole(ctx, s.databasesPool, role); err != nil {
+			return s.onDatabases(err)
+		}
+		if err := s.log.AllowReading(ctx, s.sourcePool, c.role); err != nil {
+			return s.onSource(err)
+		}
+	}
+	return s.ledger.AllowReporting(ctx, v.OwnerRole)
+}
+
+func (st databaseStage) allowReading(ctx context.Context, s *scope, names versiondb.Names, owner *credentials) error {
+	conn, err := pgx.ConnectConfig(ctx, s.databases.as(owner.role, owner.password, names.Database))
+	if err != nil {
+		return s.onDatabases(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return versiondb.GrantReading(ctx, conn, names)
+}
+
+func (s *scope) stamp(v *ledger.Version) versiondb.Stamp {
+	return versiondb.Stamp{Installation: s.ledger.Installation(), Release: v.Release, Version: v.Version, Build: v.Build}
+}

@@ -1,0 +1,109 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// replayComplete is what a replay reports of its checkpoint at its end.
+const replayComplete = "complete"
+
+// replayStage fills the database with all events. It owns Replayed.
+type replayStage struct{ *Reconciler }
+
+func (replayStage) condition() string { return v1alpha1.ConditionReplayed }
+
+func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
+	v, p := s.target, s.plans[s.target.Version]
+	if v.Passed(v1alpha1.ConditionReplayed) {
+		return passed(fmt.Sprintf("all events up to position %d", v.Checkpoint.Target)), nil
+	}
+	if err := st.begin(ctx, s, p); err != nil {
+		return outcome{}, err
+	}
+	state, err := st.runJob(ctx, s, step{name: "replay", command: p.Replay.Command, spec: p.Replay.StepSpec})
+	switch {
+	case err != nil:
+		return outcome{}, err
+	case state.done:
+		return st.complete(ctx, s, state)
+	case v.Checkpoint.Problem != nil:
+		return poisoned(s, v, state), nil
+	case state.reason != "":
+		return describeFailure(s, state), nil
+	}
+	return waiting(v1alpha1.ReasonReplaying, replaying(v), pollProgress), nil
+}
+
+// begin pins the image: from here on the database is this image's.
+func (st replayStage) begin(ctx context.Context, s *scope, p *plan) error {
+	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionReplayed); err != nil {
+		return err
+	}
+	if s.target.Image != "" {
+		return nil
+	}
+	if err := s.ledger.PinImage(ctx, s.target, p.image()); err != nil {
+		return err
+	}
+	return s.reload(ctx)
+}
+
+// complete believes a complete Job, unless the replay itself reported that the
+// database is not complete.
+func (st replayStage) complete(ctx context.Context, s *scope, state progress) (outcome, error) {
+	if err := s.reload(ctx); err != nil {
+		return outcome{}, err
+	}
+	reported := s.target.Checkpoint
+	if reported.ReportedAt != nil && reported.Stage != replayComplete {
+		return blocked(v1alpha1.ReasonJobFailed, fmt.Sprintf("Job %s says that it is complete, but the checkpoint of %s says %q at position %d",
+			state.job.Name, s.target.Database, reported.Stage, reported.Position), pollFast), nil
+	}
+	detail := fmt.Sprintf("position %d", reported.Position)
+	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionReplayed, evidenceOf(state.job, detail)); err != nil {
+		return outcome{}, err
+	}
+	return passed(fmt.Sprintf("all events up to position %d", reported.Target)), s.reload(ctx)
+}
+
+func poisoned(s *scope, v *ledger.Version, state progress) outcome {
+	problem := v.Checkpoint.Problem
+	result := blocked(v1alpha1.ReasonPoison, fmt.Sprintf("event %s (%s, version %d) at position %d cannot be applied by projector %q: %s; release a version that can, nothing that is live is touched",
+		problem.EventID, problem.Name, problem.Version, problem.Position, problem.Projector, problem.Message), pollSlow)
+	if !state.retryAt.IsZero() {
+		result.again = max(state.retryAt.Sub(s.now), time.Second)
+	}
+	return result
+}
+
+func replaying(v *ledger.Version) string {
+	c := v.Checkpoint
+	if c.Target == 0 {
+		return "starting the replay into " + v.Database
+	}
+	message := fmt.Sprintf("%d %% of %d, at %.0f events/s", percent(c.Position, c.Target), c.Target, c.Rate)
+	if left := remaining(c); left > 0 {
+		message += fmt.Sprintf(", %s left", left)
+	}
+	return message
+}
+
+func percent(position, target int64) int32 {
+	if target <= 0 {
+		return 0
+	}
+	return int32(min(100, 100*position/target)) //nolint:gosec // at most 100
+}
+
+// remaining is the time that the rest of a replay takes at its present rate.
+func remaining(c ledger.Checkpoint) time.Duration {
+	if c.Rate <= 0 || c.Position >= c.Target {
+		return 0
+	}
+	return (time.Duration(float64(c.Target-c.Position)/c.Rate) * time.Second).Round(time.Second)
+}

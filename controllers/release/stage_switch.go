@@ -1,0 +1,94 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// watermarkPatience bounds how long one pass waits for the writers of the log.
+const watermarkPatience = 3 * time.Second
+
+// markAge is the age at which a watermark is drawn again before the switch.
+const markAge = time.Minute
+
+// switchStage makes the version live. It owns Switched.
+//
+// The order is what makes it safe to end in between: the watermark W1 is
+// reached, then the ledger says who is live, then the version may append, then
+// the Services lead to it. Whoever comes after a crash goes on from the ledger.
+type switchStage struct{ *Reconciler }
+
+func (switchStage) condition() string { return v1alpha1.ConditionSwitched }
+
+func (st switchStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
+	if s.target.Role != ledger.Live {
+		result, err := st.take(ctx, s)
+		if err != nil || !result.passed {
+			return result, err
+		}
+	}
+	v := s.target
+	if !s.canAppend(v) {
+		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
+			return outcome{}, s.onSource(err)
+		}
+		s.appenders = append(s.appenders, v.AppRole)
+	}
+	if err := st.ensureServices(ctx, s, v); err != nil {
+		return outcome{}, err
+	}
+	if !v.Passed(v1alpha1.ConditionSwitched) {
+		if err := s.ledger.PassStage(ctx, v, v1alpha1.ConditionSwitched, map[string]int64{"checkpoint": v.Checkpoint.Position}); err != nil {
+			return outcome{}, err
+		}
+		if err := s.reload(ctx); err != nil {
+			return outcome{}, err
+		}
+	}
+	return passed("the Services lead to version " + v.Version), nil
+}
+
+// take waits for the gates and makes the version live in the ledger.
+func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
+	if promotion := s.release.Spec.Promotion; promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
+		return waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow), nil
+	}
+	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionSwitched); err != nil {
+		return outcome{}, err
+	}
+	if markStale(s.target, s.now) {
+		if err := st.mark(ctx, s); err != nil {
+			return outcome{}, err
+		}
+	}
+	if s.target.Checkpoint.Position < *s.target.Mark {
+		return waiting(v1alpha1.ReasonSwitching, fmt.Sprintf("waiting until the database has applied position %d; it is at %d", *s.target.Mark, s.target.Checkpoint.Position), pollFast), nil
+	}
+	if err := s.ledger.Switch(ctx, s.target); err != nil {
+		return outcome{}, err
+	}
+	return passed(""), s.reload(ctx)
+}
+
+// mark draws the watermark W1: every event that was committed before is at or
+// below it.
+func (st switchStage) mark(ctx context.Context, s *scope) error {
+	bounded, cancel := context.WithTimeout(ctx, watermarkPatience)
+	defer cancel()
+	watermark, err := s.log.Watermark(bounded, s.sourcePool)
+	if err != nil {
+		return s.onSource(err)
+	}
+	if err := s.ledger.Mark(ctx, s.target, watermark); err != nil {
+		return err
+	}
+	return s.reload(ctx)
+}
+
+func markStale(v *ledger.Version, now time.Time) bool {
+	return v.Mark == nil || v.MarkedAt == nil || now.Sub(*v.MarkedAt) > markAge
+}

@@ -1,0 +1,87 @@
+package release
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// fillStatus tells what the ledger knows of the versions.
+func (s *scope) fillStatus() {
+	status := &s.release.Status
+	status.Live, status.Lag = "", nil
+	if live := s.live(); live != nil {
+		status.Live = live.Version
+	}
+	if s.target != nil && followed(s.target) {
+		status.Lag = ptr.To(s.lag(s.target))
+	}
+	status.Versions = nil
+	for _, v := range s.versions {
+		status.Versions = append(status.Versions, s.versionStatus(v))
+	}
+}
+
+func (s *scope) versionStatus(v *ledger.Version) v1alpha1.VersionStatus {
+	told := v1alpha1.VersionStatus{Version: v.Version, Role: v1alpha1.VersionRole(v.Role), Database: v.Database, Image: v.Image,
+		Stages: stagesOf(v), LiveSince: seconds(v.LiveSince)}
+	if v.Role == ledger.Warm && v.WarmSince != nil {
+		told.WarmUntil = seconds(ptr.To(v.WarmSince.Add(windowOf(s.release.Spec.Rollback))))
+	}
+	if followed(v) {
+		told.Checkpoint, told.Lag = ptr.To(v.Checkpoint.Position), ptr.To(s.lag(v))
+	}
+	if _, begun := v.Stages[v1alpha1.ConditionReplayed]; begun && !v.Passed(v1alpha1.ConditionReplayed) && v.Checkpoint.Target > 0 {
+		told.Progress = progressOf(v.Checkpoint)
+	}
+	return told
+}
+
+func progressOf(c ledger.Checkpoint) *v1alpha1.ReplayProgress {
+	told := &v1alpha1.ReplayProgress{Position: c.Position, Target: c.Target, Percent: percent(c.Position, c.Target), EventsPerSecond: int64(c.Rate)}
+	if left := remaining(c); left > 0 {
+		told.Remaining = &metav1.Duration{Duration: left}
+	}
+	return told
+}
+
+func stagesOf(v *ledger.Version) []v1alpha1.StageStatus {
+	var told []v1alpha1.StageStatus
+	for _, name := range v1alpha1.Stages() {
+		stage := v.Stages[name]
+		if stage.FinishedAt == nil {
+			continue
+		}
+		told = append(told, v1alpha1.StageStatus{Name: name, FinishedAt: *seconds(stage.FinishedAt),
+			Duration: metav1.Duration{Duration: stage.FinishedAt.Sub(stage.StartedAt).Round(time.Millisecond)}, Evidence: summaryOf(stage)})
+	}
+	return told
+}
+
+// summaryOf is the evidence in a line: the Job that gave it.
+func summaryOf(stage ledger.Stage) string {
+	found := stage.Summary()
+	if found.Job == "" {
+		return ""
+	}
+	text := fmt.Sprintf("Job %s (uid %s)", found.Job, found.UID)
+	if found.Detail != "" {
+		text += ", " + found.Detail
+	}
+	return text
+}
+
+// seconds cuts a time to what the API keeps, so that it compares equal to what
+// is read back.
+func seconds(t *time.Time) *metav1.Time {
+	if t == nil {
+		return nil
+	}
+	cut := metav1.NewTime(t.Truncate(time.Second))
+	return &cut
+}

@@ -1,0 +1,183 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+const followerName = "follower"
+
+// followerDeadline is how long the follower of an ending pod may take to
+// commit its last batch.
+const followerDeadline = 30
+
+// ensureFollower keeps a version's database current, or lets go of it.
+func (r *Reconciler) ensureFollower(ctx context.Context, s *scope, v *ledger.Version, follow bool) error {
+	p, ok := s.plans[v.Version]
+	if !ok {
+		return planMissing(v)
+	}
+	c, err := r.loadCredentials(ctx, s, v, ownerSide)
+	if err != nil {
+		return err
+	}
+	labels := merged(labelsOf(s, v), map[string]string{v1alpha1.LabelStage: followerName})
+	template := stepTemplate(p, p.Replay.Follow.Command, p.Replay.Follow.Resources)
+	template.Spec.TerminationGracePeriodSeconds = ptr.To(int64(followerDeadline))
+	equip(&template, s, v, p, c, labels)
+	if v.Image != "" {
+		template.Spec.Containers[0].Image = v.Image
+	}
+	replicas := int32(0)
+	if follow {
+		replicas = 1
+	}
+	deployment := &appsv1.Deployment{
+		ObjectMeta: s.objectMeta(objectName(s.release.Name, followerName, v.Version), labels),
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(replicas),
+			Selector: selector(labels),
+			Template: template,
+			// One applier at a time: the next pod starts when the last one is gone.
+			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
+		},
+	}
+	return r.convergeDeployment(ctx, s, deployment)
+}
+
+// ensureWorkloads brings a version's pods to what they should be.
+func (r *Reconciler) ensureWorkloads(ctx context.Context, s *scope, v *ledger.Version, run bool) error {
+	p, ok := s.plans[v.Version]
+	if !ok {
+		return planMissing(v)
+	}
+	c, err := r.loadCredentials(ctx, s, v, appSide)
+	if err != nil {
+		return err
+	}
+	for i := range p.Workloads {
+		workload := &p.Workloads[i]
+		replicas := ptr.Deref(workload.Replicas, 1)
+		if !run || workload.Exclusive && !s.mayRunExclusive(v, workload.Name) {
+			replicas = 0
+		}
+		if err := r.convergeDeployment(ctx, s, renderWorkload(s, v, p, c, workload, replicas)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, workload *v1alpha1.Workload, replicas int32) *appsv1.Deployment {
+	labels := merged(labelsOf(s, v), map[string]string{v1alpha1.LabelWorkload: workload.Name})
+	template := *workload.Template.DeepCopy()
+	equip(&template, s, v, p, c, labels)
+	template.Annotations[v1alpha1.AnnotationDrained] = strconv.Itoa(int(v.Drains))
+	return &appsv1.Deployment{
+		ObjectMeta: s.objectMeta(objectName(s.release.Name, workload.Name, v.Version), labels),
+		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To(replicas), Selector: selector(labels), Template: template},
+	}
+}
+
+func (r *Reconciler) convergeDeployment(ctx context.Context, s *scope, deployment *appsv1.Deployment) error {
+	deployment.APIVersion, deployment.Kind = "apps/v1", "Deployment"
+	return r.converge(ctx, s, deployment, &appsv1.Deployment{})
+}
+
+func planMissing(v *ledger.Version) error {
+	return fmt.Errorf("the ControllerRevision of version %s is gone; set spec.version to it once, so that it is frozen again", v.Version)
+}
+
+// mayRunExclusive reports whether the exclusive workload may run for v: v is
+// live and no pod of another version's is left.
+func (s *scope) mayRunExclusive(v *ledger.Version, workload string) bool {
+	if v.Role != ledger.Live {
+		return false
+	}
+	for i := range s.pods {
+		labels := s.pods[i].Labels
+		if labels[v1alpha1.LabelWorkload] == workload && labels[v1alpha1.LabelVersion] != v.Version {
+			return false
+		}
+	}
+	return true
+}
+
+// workloadsReady judges the pods of a version's workloads that run before it
+// is live: all there, or what keeps them.
+func (s *scope) workloadsReady(v *ledger.Version, p *plan) (ready bool, problem verdict) {
+	ready = true
+	for _, workload := range p.Workloads {
+		if workload.Exclusive {
+			continue
+		}
+		d := s.deployment(v, workload.Name)
+		if d == nil || !rolledOut(d) {
+			ready = false
+		}
+	}
+	if ready {
+		return true, verdict{}
+	}
+	return false, s.podTrouble(v)
+}
+
+// podTrouble is what keeps any pod of the version, its follower included, from
+// running.
+func (s *scope) podTrouble(v *ledger.Version) verdict {
+	for i := range s.pods {
+		pod := &s.pods[i]
+		isStep := pod.Labels[v1alpha1.LabelStage] != "" && pod.Labels[v1alpha1.LabelStage] != followerName
+		if pod.Labels[v1alpha1.LabelVersion] != v.Version || isStep {
+			continue
+		}
+		if problem := judgePod(pod); problem.reason != "" {
+			return problem
+		}
+	}
+	return verdict{}
+}
+
+// undrained names the pods of a version that may have received traffic before
+// it lost its place, or says that they are not being replaced yet.
+func (s *scope) undrained(v *ledger.Version) string {
+	current := strconv.Itoa(int(v.Drains))
+	for i := range s.deployments {
+		d := &s.deployments[i]
+		if isWorkloadOf(d.Labels, v) && (d.Spec.Template.Annotations[v1alpha1.AnnotationDrained] != current || d.Status.ObservedGeneration < d.Generation) {
+			return "their replacement begins"
+		}
+	}
+	var names []string
+	for i := range s.pods {
+		pod := &s.pods[i]
+		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+		if isWorkloadOf(pod.Labels, v) && !ended && pod.Annotations[v1alpha1.AnnotationDrained] != current {
+			names = append(names, pod.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func isWorkloadOf(labels map[string]string, v *ledger.Version) bool {
+	return labels[v1alpha1.LabelVersion] == v.Version && labels[v1alpha1.LabelWorkload] != ""
+}
+
+func (s *scope) deployment(v *ledger.Version, workload string) *appsv1.Deployment {
+	for i := range s.deployments {
+		d := &s.deployments[i]
+		if d.Labels[v1alpha1.LabelVersion] == v.Version && d.Labels[v1alpha1.LabelWorkload] == workload {
+			return d
+		}
+	}
+	return nil
+}
