@@ -10,19 +10,19 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
-type albumPath struct {
-	reciterPath
+type AlbumPath struct {
+	ReciterPath
 	Album string `path:"album" format:"uuid" doc:"The album's id."`
 }
 
-func (p albumPath) albumID() uuid.UUID {
+func (p AlbumPath) albumID() uuid.UUID {
 	id, _ := uuid.Parse(p.Album) // huma has checked the format
 	return id
 }
 
 type newAlbum struct {
-	writing
-	reciterPath
+	Writing
+	ReciterPath
 	Body struct {
 		Title string `json:"title" minLength:"1" maxLength:"400"`
 		Year  string `json:"year" example:"1998" doc:"4 digits." maxLength:"10"`
@@ -30,8 +30,8 @@ type newAlbum struct {
 }
 
 type changedAlbum struct {
-	writing
-	albumPath
+	Writing
+	AlbumPath
 	Body struct {
 		Title change `json:"title,omitempty" doc:"A new title."`
 		Year  change `json:"year,omitempty" doc:"A new year of 4 digits."`
@@ -39,19 +39,19 @@ type changedAlbum struct {
 }
 
 type deletedAlbum struct {
-	writing
-	albumPath
+	Writing
+	AlbumPath
 }
 
 type listedAlbums struct {
-	reading
-	reciterPath
+	Reading
+	ReciterPath
 	Paging
 }
 
 type oneAlbum struct {
-	reading
-	albumPath
+	Reading
+	AlbumPath
 }
 
 func (s *Server) registerAlbums() {
@@ -75,7 +75,7 @@ func (s *Server) listAlbums(ctx context.Context, in *listedAlbums) (*answer[Page
 }
 
 func (s *Server) getAlbum(ctx context.Context, in *oneAlbum) (*answer[Album], error) {
-	position, album, err := s.album(ctx, in.albumPath)
+	position, album, err := s.album(ctx, in.AlbumPath)
 	return &answer[Album]{position, album}, err
 }
 
@@ -116,7 +116,7 @@ func (s *Server) modifyAlbum(ctx context.Context, in *changedAlbum) (*receipt, e
 	}
 	c := command{key: in.key(), event: library.AlbumModified, entity: in.albumID(), attributes: changes}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
-		position, album, err := s.album(ctx, in.albumPath)
+		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
 			return decision{}, err
 		}
@@ -132,7 +132,7 @@ func (s *Server) modifyAlbum(ctx context.Context, in *changedAlbum) (*receipt, e
 func (s *Server) deleteAlbum(ctx context.Context, in *deletedAlbum) (*receipt, error) {
 	c := command{key: in.key(), event: library.AlbumDeleted, entity: in.albumID()}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
-		position, album, err := s.album(ctx, in.albumPath)
+		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
 			return decision{}, err
 		}
@@ -141,7 +141,7 @@ func (s *Server) deleteAlbum(ctx context.Context, in *deletedAlbum) (*receipt, e
 	}))
 }
 
-func (s *Server) album(ctx context.Context, path albumPath) (int64, Album, error) {
+func (s *Server) album(ctx context.Context, path AlbumPath) (int64, Album, error) {
 	position, album, err := s.catalogue.album(ctx, referTo(path.Reciter), path.albumID())
 	return position, album, unknown(err, "this reciter has no such album")
 }

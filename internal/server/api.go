@@ -32,20 +32,20 @@ func unmarshalUTF8(data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// reading is embedded in the input of every operation.
-type reading struct {
+// Reading is embedded in the input of every operation.
+type Reading struct {
 	After int64 `header:"Nawhas-Position" minimum:"0" doc:"Answer from a database that has reached at least this position of the log. The server waits a moment for it and answers 503 when that is not enough."`
 }
 
-func (r reading) position() int64 { return r.After }
+func (r Reading) position() int64 { return r.After }
 
-// writing is embedded in the input of every command.
-type writing struct {
-	reading
+// Writing is embedded in the input of every command.
+type Writing struct {
+	Reading
 	IdempotencyKey string `header:"Idempotency-Key" format:"uuid" doc:"A UUID that names this command. Sending the command again with the same key appends nothing and answers as the first time."`
 }
 
-func (w writing) key() uuid.UUID {
+func (w Writing) key() uuid.UUID {
 	key, _ := uuid.Parse(w.IdempotencyKey) // huma has checked the format; an absent key is the nil UUID
 	return key
 }

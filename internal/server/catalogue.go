@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -59,6 +61,9 @@ func referTo(text string) reference {
 	if id, err := uuid.Parse(text); err == nil && len(text) == 36 {
 		return reference{id: &id}
 	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return reference{} // nothing that Postgres could look for
+	}
 	return reference{slug: &text}
 }
 
@@ -97,11 +102,13 @@ func (c *catalogue) stage(ctx context.Context) (stage string, position int64, er
 	return stage, position, err
 }
 
+// reciters are in the order of their slugs: that is by name, whatever the case
+// and the accents, and it has an index.
 func (c *catalogue) reciters(ctx context.Context, paging Paging) (int64, Page[Reciter], error) {
 	page := Page[Reciter]{Items: []Reciter{}, Page: paging.Page, PerPage: paging.PerPage}
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
 		one(batch, &page.Total, `SELECT count(*) FROM reciters`)
-		many(batch, &page.Items, `SELECT `+reciterColumns+` FROM reciters r ORDER BY r.name, r.id LIMIT $1 OFFSET $2`,
+		many(batch, &page.Items, `SELECT `+reciterColumns+` FROM reciters r ORDER BY r.slug LIMIT $1 OFFSET $2`,
 			paging.PerPage, paging.offset())
 	})
 	return position, page, err

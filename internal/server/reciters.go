@@ -16,12 +16,12 @@ var (
 	commandErrors = []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
 )
 
-type reciterPath struct {
+type ReciterPath struct {
 	Reciter string `path:"reciter" maxLength:"500" doc:"The reciter's id or slug."`
 }
 
 type newReciter struct {
-	writing
+	Writing
 	Body struct {
 		Name        string  `json:"name" doc:"Unique among reciters." minLength:"1" maxLength:"400"`
 		Description *string `json:"description,omitempty" maxLength:"20000"`
@@ -29,8 +29,8 @@ type newReciter struct {
 }
 
 type changedReciter struct {
-	writing
-	reciterPath
+	Writing
+	ReciterPath
 	Body struct {
 		Name        change `json:"name,omitempty" doc:"A new name."`
 		Description change `json:"description,omitempty" doc:"A new description; null removes it."`
@@ -38,18 +38,18 @@ type changedReciter struct {
 }
 
 type deletedReciter struct {
-	writing
-	reciterPath
+	Writing
+	ReciterPath
 }
 
 type listedReciters struct {
-	reading
+	Reading
 	Paging
 }
 
 type oneReciter struct {
-	reading
-	reciterPath
+	Reading
+	ReciterPath
 }
 
 func (s *Server) registerReciters() {

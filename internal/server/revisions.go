@@ -9,14 +9,14 @@ import (
 )
 
 type reciterRevisions struct {
-	reading
-	reciterPath
+	Reading
+	ReciterPath
 	Paging
 }
 
 type albumRevisions struct {
-	reading
-	albumPath
+	Reading
+	AlbumPath
 	Paging
 }
 

@@ -12,20 +12,20 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
-type upload struct {
-	writing
+type Upload struct {
+	Writing
 	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte
 }
 
 type avatarUpload struct {
-	upload
-	reciterPath
+	Upload
+	ReciterPath
 }
 
 type artworkUpload struct {
-	upload
-	albumPath
+	Upload
+	AlbumPath
 }
 
 type oneUpload struct {
@@ -65,7 +65,7 @@ func imageContent() map[string]*huma.MediaType {
 }
 
 func (s *Server) uploadAvatar(ctx context.Context, in *avatarUpload) (*receipt, error) {
-	img, err := s.imageOf(in.upload)
+	img, err := s.imageOf(in.Upload)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +87,13 @@ func (s *Server) uploadAvatar(ctx context.Context, in *avatarUpload) (*receipt, 
 }
 
 func (s *Server) uploadArtwork(ctx context.Context, in *artworkUpload) (*receipt, error) {
-	img, err := s.imageOf(in.upload)
+	img, err := s.imageOf(in.Upload)
 	if err != nil {
 		return nil, err
 	}
 	c := command{key: in.key(), event: library.AlbumArtworkUploaded, entity: in.albumID(), path: img.key}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
-		position, album, err := s.album(ctx, in.albumPath)
+		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
 			return decision{}, err
 		}
@@ -108,7 +108,7 @@ func (s *Server) uploadArtwork(ctx context.Context, in *artworkUpload) (*receipt
 	}))
 }
 
-func (s *Server) imageOf(in upload) (image, error) {
+func (s *Server) imageOf(in Upload) (image, error) {
 	if s.options.Uploads == nil {
 		return image{}, huma.Error501NotImplemented("this server has no storage for uploads; its operator sets one with --uploads-url or NAWHAS_UPLOADS_URL")
 	}
