@@ -134,6 +134,7 @@ func printEnv(home layout) error {
 		{"NAWHAS_SOURCE_URL", a.sourceURL()},
 		{"NAWHAS_DATABASES_URL", a.databasesURL()},
 		{"NAWHAS_AUDIT_URL", superuserURL()},
+		{"NAWHAS_NODE_VOLUMES", home.path("volumes")},
 	} {
 		fmt.Printf("export %s='%s'\n", line[0], line[1])
 	}

@@ -1,0 +1,81 @@
+-- What a version's database should hold, worked out from the log in plain SQL.
+-- Runs in the version's database, after the table "log" was filled with the
+-- events up to its checkpoint.
+
+CREATE INDEX ON log (position);
+CREATE INDEX ON log ((payload ->> 'id'));
+ANALYZE log;
+
+-- Which projector has to have seen which events.
+CREATE TEMP TABLE handles (name text, projector text);
+INSERT INTO handles VALUES
+    ('ReciterCreated', 'reciters'), ('ReciterModified', 'reciters'), ('ReciterAvatarUploaded', 'reciters'), ('ReciterDeleted', 'reciters'),
+    ('AlbumCreated', 'albums'), ('AlbumModified', 'albums'), ('AlbumArtworkUploaded', 'albums'), ('AlbumDeleted', 'albums'),
+    ('ReciterDeleted', 'albums');
+INSERT INTO handles SELECT DISTINCT name, 'revisions' FROM handles;
+
+CREATE TEMP TABLE expected_projected AS
+    SELECT log.id AS event_id, handles.projector FROM log JOIN handles USING (name);
+
+-- When each reciter lived: an id lives once, from its first creation to the
+-- first deletion after that.
+CREATE TEMP TABLE reciter_lives AS
+    SELECT born.id, born.position AS born, min(dead.position) AS dead
+    FROM (SELECT payload ->> 'id' AS id, min(position) AS position FROM log WHERE name = 'ReciterCreated' GROUP BY 1) born
+    LEFT JOIN log dead ON dead.name = 'ReciterDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
+    GROUP BY born.id, born.position;
+CREATE UNIQUE INDEX ON reciter_lives (id);
+
+-- An album is born by the first creation that finds its reciter alive, and
+-- dies with it or before it.
+CREATE TEMP TABLE album_lives AS
+    SELECT born.id, born.reciter, born.position AS born, least(min(dead.position), born.reciter_dead) AS dead
+    FROM (
+        SELECT DISTINCT ON (payload ->> 'id') payload ->> 'id' AS id, r.id AS reciter, log.position, r.dead AS reciter_dead
+        FROM log JOIN reciter_lives r ON r.id = payload ->> 'reciterId'
+        WHERE name = 'AlbumCreated' AND log.position > r.born AND (r.dead IS NULL OR log.position < r.dead)
+        ORDER BY payload ->> 'id', log.position) born
+    LEFT JOIN log dead ON dead.name = 'AlbumDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
+    GROUP BY born.id, born.reciter, born.position, born.reciter_dead;
+
+-- Everything that changed an entity while it lived, in the log's order.
+CREATE TEMP TABLE expected_changes AS
+    SELECT kind || ':' || id AS entity, row_number() OVER (PARTITION BY kind, id ORDER BY position) AS version,
+           position, recorded_at, position IS NOT DISTINCT FROM dead AS deletes, born = position AS creates, attributes
+    FROM (
+        SELECT 'reciter' AS kind, l.id, l.born, l.dead, log.position, log.recorded_at,
+               CASE log.name WHEN 'ReciterAvatarUploaded' THEN jsonb_build_object('avatar', payload -> 'path')
+                             ELSE payload -> 'attributes' END AS attributes
+        FROM log JOIN reciter_lives l ON l.id = payload ->> 'id'
+        WHERE log.position = l.born OR log.position = l.dead
+           OR (log.name IN ('ReciterModified', 'ReciterAvatarUploaded') AND log.position > l.born AND (l.dead IS NULL OR log.position < l.dead))
+        UNION ALL
+        SELECT 'album', l.id, l.born, l.dead, log.position, log.recorded_at,
+               CASE log.name WHEN 'AlbumArtworkUploaded' THEN jsonb_build_object('artwork', payload -> 'path')
+                             ELSE payload -> 'attributes' END
+        FROM log JOIN album_lives l ON l.id = payload ->> 'id'
+        WHERE log.position = l.born
+           OR (log.name IN ('AlbumModified', 'AlbumArtworkUploaded') AND log.position > l.born AND (l.dead IS NULL OR log.position < l.dead))
+        UNION ALL
+        SELECT 'album', l.id, l.born, l.dead, log.position, log.recorded_at, NULL
+        FROM album_lives l JOIN log ON log.position = l.dead) changes;
+CREATE INDEX ON expected_changes (entity, version);
+
+-- The last value of each attribute. A name, title or year cannot be cleared.
+CREATE TEMP TABLE expected_values AS
+    SELECT DISTINCT ON (entity, key) entity, key, value #>> '{}' AS value
+    FROM expected_changes, jsonb_each(CASE jsonb_typeof(attributes) WHEN 'object' THEN attributes ELSE '{}' END)
+    WHERE key IN ('name', 'description', 'avatar', 'title', 'year', 'artwork')
+      AND NOT (key IN ('name', 'title', 'year') AND value = 'null')
+    ORDER BY entity, key, position DESC;
+CREATE TEMP TABLE actual_values AS
+    SELECT 'reciter:' || id AS entity, key, value
+    FROM reciters, LATERAL (VALUES ('name', name), ('description', description), ('avatar', avatar)) v (key, value)
+    UNION ALL
+    SELECT 'album:' || id, key, value
+    FROM albums, LATERAL (VALUES ('title', title), ('year', year), ('artwork', artwork)) v (key, value);
+
+ANALYZE expected_projected;
+ANALYZE expected_changes;
+ANALYZE expected_values;
+ANALYZE actual_values;
