@@ -42,8 +42,8 @@
 //
 // A member of H is named by its virtual transaction id, which a server never
 // reuses while it runs; across a restart an equal name only makes the reader
-// wait longer. A transaction that is prepared for two-phase commit moves its
-// locks to a name of its own, so a prepared holder always counts as a member.
+// wait longer. A transaction that is prepared for two-phase commit may go on
+// under another name, so a prepared holder always counts as a member.
 //
 // A hole at the very end is never passed: the reader stops at the position of
 // a real event. After a crash Postgres may hand out again positions that only

@@ -95,7 +95,9 @@ func newStatements(t Table) statements {
 				coalesce(a.usename::text, p.owner::text, ''), coalesce(a.xact_start, p.prepared), l.pid IS NULL
 			FROM pg_locks l
 			LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-			LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+			LEFT JOIN pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+				AND x.virtualtransaction = l.virtualtransaction
+			LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
 			WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND l.relation = %s
 				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, regclass),
 		sequence: fmt.Sprintf("SELECT pg_get_serial_sequence(%s, %s)", literal(relation), literal(t.Position)),
