@@ -33,6 +33,11 @@ type scheduled struct {
 	prepared   string
 }
 
+// actions of a writer, each as often as it stands here. A kill is rare, as it
+// takes the server a while.
+var actions = append(slices.Repeat([]string{"append", "append", "append", "begin", "savepoint", "roll back to savepoint",
+	"commit", "roll back", "prepare"}, 4), "kill")
+
 func (s *schedule) step(rt *rapid.T) {
 	w := s.writers[rapid.IntRange(0, len(s.writers)-1).Draw(rt, "writer")]
 	s.n++
@@ -40,8 +45,7 @@ func (s *schedule) step(rt *rapid.T) {
 		s.finishPrepared(w, rapid.Bool().Draw(rt, "commit prepared"))
 		return
 	}
-	switch action := rapid.SampledFrom([]string{"append", "append", "append", "begin", "savepoint", "roll back to savepoint",
-		"commit", "roll back", "prepare", "kill"}).Draw(rt, "action"); action {
+	switch action := rapid.SampledFrom(actions).Draw(rt, "action"); action {
 	case "append":
 		add(s.t, w.conn, newEvent(s.n))
 	case "begin":
