@@ -1,0 +1,107 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// invariant is something that holds in every version's database whatever the
+// log says. Its query returns a key for each row that breaks it.
+type invariant struct {
+	name, unit string
+	// figure counts what is looked at.
+	figure string
+	faults string
+	wrong  string
+}
+
+// The revisions' side of the comparisons is written out once: the last revision
+// of every entity of a kind.
+const lastRevisions = `(SELECT DISTINCT ON (entity) entity, version, content, content->>'deleted' = 'true' AS deleted
+	FROM revisions WHERE entity LIKE '%s:%%' ORDER BY entity, version DESC)`
+
+var invariants = []invariant{
+	{
+		name: "revisions-contiguous", unit: "revisions", figure: "SELECT count(*) FROM revisions",
+		faults: `SELECT entity FROM revisions GROUP BY entity
+			HAVING min(version) <> 1 OR max(version) <> count(*) OR count(DISTINCT version) <> count(*)`,
+		wrong: "entities whose revisions are not numbered from 1 without holes",
+	},
+	{
+		name: "revisions-final", unit: "revisions", figure: "SELECT count(*) FROM revisions",
+		faults: `SELECT entity FROM (SELECT entity, content, lead(version) OVER (PARTITION BY entity ORDER BY version) AS later FROM revisions) r
+			WHERE content->>'deleted' = 'true' AND later IS NOT NULL`,
+		wrong: "entities that have revisions after their deletion",
+	},
+	{
+		name: "reciters-current", unit: "reciters", figure: "SELECT count(*) FROM reciters",
+		faults: fmt.Sprintf(`SELECT coalesce(r.entity, 'reciter:' || e.id) FROM `+lastRevisions+` r
+			FULL JOIN reciters e ON r.entity = 'reciter:' || e.id
+			WHERE coalesce(r.deleted, false) <> (e.id IS NULL) OR r.entity IS NULL OR (e.id IS NOT NULL AND (r.version <> e.revision OR
+				r.content->>'id' IS DISTINCT FROM e.id::text OR r.content->>'name' IS DISTINCT FROM e.name OR
+				r.content->>'slug' IS DISTINCT FROM e.slug OR r.content->>'description' IS DISTINCT FROM e.description OR
+				r.content->>'avatar' IS DISTINCT FROM e.avatar OR (r.content->>'created_at')::timestamptz IS DISTINCT FROM e.created_at OR
+				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "reciter"),
+		wrong: "reciters that differ from their last revision",
+	},
+	{
+		name: "albums-current", unit: "albums", figure: "SELECT count(*) FROM albums",
+		faults: fmt.Sprintf(`SELECT coalesce(r.entity, 'album:' || e.id) FROM `+lastRevisions+` r
+			FULL JOIN albums e ON r.entity = 'album:' || e.id
+			WHERE coalesce(r.deleted, false) <> (e.id IS NULL) OR r.entity IS NULL OR (e.id IS NOT NULL AND (r.version <> e.revision OR
+				r.content->>'id' IS DISTINCT FROM e.id::text OR r.content->>'reciter_id' IS DISTINCT FROM e.reciter_id::text OR
+				r.content->>'title' IS DISTINCT FROM e.title OR r.content->>'year' IS DISTINCT FROM e.year OR
+				r.content->>'artwork' IS DISTINCT FROM e.artwork OR (r.content->>'created_at')::timestamptz IS DISTINCT FROM e.created_at OR
+				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "album"),
+		wrong: "albums that differ from their last revision",
+	},
+	{
+		name: "entities-known", unit: "revisions", figure: "SELECT count(*) FROM revisions",
+		faults: `SELECT DISTINCT entity FROM revisions WHERE entity !~ '^(reciter|album):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`,
+		wrong:  "revisions of something that is neither a reciter nor an album",
+	},
+	{
+		name: "albums-owned", unit: "albums", figure: "SELECT count(*) FROM albums",
+		faults: `SELECT 'album:' || a.id FROM albums a WHERE NOT EXISTS (SELECT FROM reciters r WHERE r.id = a.reciter_id)`,
+		wrong:  "albums without a reciter",
+	},
+	{
+		name: "slugs-unique", unit: "reciters", figure: "SELECT count(*) FROM reciters",
+		faults: `SELECT 'reciter:' || min(id::text) FROM reciters GROUP BY slug HAVING count(*) > 1`,
+		wrong:  "slugs that more than one reciter has",
+	},
+	{
+		name: "tombstones", unit: "tombstones", figure: "SELECT count(*) FROM tombstones",
+		faults: `SELECT t.id::text FROM tombstones t
+			WHERE EXISTS (SELECT FROM reciters r WHERE r.id = t.id) OR EXISTS (SELECT FROM albums a WHERE a.id = t.id)`,
+		wrong: "deleted entities that are still there",
+	},
+}
+
+func (i invariant) check(in *inspection, ctx context.Context) (Check, error) {
+	var figure int64
+	if err := in.database.QueryRow(ctx, i.figure).Scan(&figure); err != nil {
+		return Check{}, err
+	}
+	rows, err := in.database.Query(ctx, i.faults)
+	if err != nil {
+		return Check{}, err
+	}
+	var faults int64
+	var samples []string
+	var key string
+	if _, err := pgx.ForEachRow(rows, []any{&key}, func() error {
+		if faults++; faults <= maxSamples {
+			samples = append(samples, key)
+		}
+		return nil
+	}); err != nil {
+		return Check{}, err
+	}
+	if faults > 0 {
+		return fail(figure, i.unit, faults, samples, "%d %s", faults, i.wrong), nil
+	}
+	return pass(figure, i.unit), nil
+}

@@ -1,0 +1,154 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/library"
+	"github.com/nawhas/nawhas-operator/internal/projection"
+)
+
+// Options are what a verification needs. It uses both connections by itself and
+// leaves no transaction open.
+type Options struct {
+	Version string
+	Edition library.Edition
+	// Database is the version's database, Source that of the log.
+	Database, Source *pgx.Conn
+	Log              *eventlog.Log
+	// Job and Build are copied into the evidence.
+	Job, Build string
+	// Started, which may be nil, hears of each check before it runs.
+	Started func(name string)
+}
+
+// inspection is one verification at work.
+type inspection struct {
+	Options
+	model      *projection.Model
+	database   pgx.Tx
+	source     pgx.Tx
+	checkpoint projection.Checkpoint
+	evidence   *Evidence
+	log        logSummary
+}
+
+// check is a proof by its name.
+type check struct {
+	name string
+	run  func(*inspection, context.Context) (Check, error)
+}
+
+func checks() []check {
+	all := []check{
+		{"checkpoint", (*inspection).checkCheckpoint},
+		{"schema", (*inspection).checkSchema},
+		{"indexes", (*inspection).checkIndexes},
+		{"events-known", (*inspection).checkEventsKnown},
+		{"completeness", (*inspection).checkCompleteness},
+	}
+	for _, i := range invariants {
+		all = append(all, check{i.name, i.check})
+	}
+	return all
+}
+
+// Run makes all checks, also after one has failed. The error is a *FailedError
+// when any did; with any other error the verification did not come to an end
+// and proves nothing.
+func Run(ctx context.Context, options Options) (Evidence, error) {
+	evidence := Evidence{Version: options.Version, Edition: options.Edition.Version, Job: options.Job, Build: options.Build,
+		StartedAt: time.Now().UTC().Truncate(time.Millisecond), Database: options.Database.Config().Database}
+	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence}
+	err := in.pinned(ctx, func() error { return in.all(ctx) })
+	evidence.Seconds = time.Since(evidence.StartedAt).Seconds()
+	if err != nil {
+		return evidence, fmt.Errorf("verify %s: %w", evidence.Database, err)
+	}
+	evidence.Passed = true
+	for _, check := range evidence.Checks {
+		evidence.Passed = evidence.Passed && check.Passed
+	}
+	if !evidence.Passed {
+		return evidence, &FailedError{evidence}
+	}
+	return evidence, nil
+}
+
+// pinned runs the checks in one snapshot of each database. The database's comes
+// first: what its checkpoint counts is then visible in the log's.
+func (in *inspection) pinned(ctx context.Context, checks func() error) error {
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, in.Database, snapshot, func(database pgx.Tx) error {
+		in.database = database
+		if err := patient(ctx, database); err != nil {
+			return err
+		}
+		var err error
+		if in.checkpoint, err = projection.ReadCheckpoint(ctx, database); err != nil {
+			return err
+		}
+		in.evidence.Position = in.checkpoint.Position
+		return pgx.BeginTxFunc(ctx, in.Source, snapshot, func(source pgx.Tx) error {
+			in.source = source
+			if err := patient(ctx, source); err != nil {
+				return err
+			}
+			return checks()
+		})
+	})
+}
+
+// patient allows one connection to sit in its transaction while the other one
+// works; roles have a limit against it.
+func patient(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+	return err
+}
+
+func (in *inspection) all(ctx context.Context) error {
+	if err := in.summariseLog(ctx); err != nil {
+		return err
+	}
+	for _, c := range checks() {
+		if in.Started != nil {
+			in.Started(c.name)
+		}
+		result, err := in.one(ctx, c)
+		if err != nil {
+			return fmt.Errorf("check %s: %w", c.name, err)
+		}
+		in.evidence.Checks = append(in.evidence.Checks, result)
+	}
+	return nil
+}
+
+// one runs a check behind a savepoint of each transaction. A statement that the
+// server refuses, because a table or a column is not there, is a failed check;
+// the others still run.
+func (in *inspection) one(ctx context.Context, c check) (Check, error) {
+	started := time.Now()
+	database, source := in.database, in.source
+	defer func() { in.database, in.source = database, source }()
+	result, err := Check{}, error(nil)
+	err = pgx.BeginFunc(ctx, database, func(inner pgx.Tx) error {
+		in.database = inner
+		return pgx.BeginFunc(ctx, source, func(inner pgx.Tx) error {
+			in.source = inner
+			result, err = c.run(in, ctx)
+			return err
+		})
+	})
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code[:2] == "42" {
+		result, err = fail(0, "", 1, nil, "it could not be made: %s (%s)", refused.Message, refused.Code), nil
+	}
+	result.Name, result.Seconds = c.name, time.Since(started).Seconds()
+	return result, err
+}
