@@ -8,6 +8,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -16,10 +17,12 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +32,8 @@ import (
 
 // Names that the manifests below config/ use.
 const (
-	OperatorNamespace = "nawhas-system"
+	OperatorNamespace = "nawhas-operator"
+	Operator          = "nawhas-operator"
 	SourceSecret      = "nawhas-source"
 	DatabasesSecret   = "nawhas-databases"
 	SecretKey         = "url"
@@ -100,17 +104,31 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// InstallOperator applies config/default and waits until the operator runs. A
-// newer image of the same name is taken, too.
+// InstallOperator applies config/default and waits until the operator runs.
 func (c *Cluster) InstallOperator(ctx context.Context) error {
-	if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(c.Root, "config", "default")); err != nil {
+	if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/default"); err != nil {
 		return fmt.Errorf("install the operator: %w", err)
 	}
-	if _, err := c.Kubectl(ctx, "-n", OperatorNamespace, "rollout", "restart", "deployment"); err != nil {
-		return fmt.Errorf("restart the operator: %w", err)
+	if err := c.noteImage(ctx); err != nil {
+		return err
 	}
-	if _, err := c.Kubectl(ctx, "-n", OperatorNamespace, "rollout", "status", "deployment", "--timeout", "3m"); err != nil {
+	if _, err := c.Kubectl(ctx, "-n", OperatorNamespace, "rollout", "status", "deployment", Operator, "--timeout", "3m"); err != nil {
 		return fmt.Errorf("wait for the operator: %w", err)
+	}
+	return nil
+}
+
+// noteImage replaces the operator's pod when the image was built anew under
+// the same name, and leaves it alone otherwise.
+func (c *Cluster) noteImage(ctx context.Context) error {
+	content, err := os.ReadFile(filepath.Join(c.Root, "bin", "images", "manager.tar"))
+	if err != nil {
+		return fmt.Errorf("read the operator's image: %w", err)
+	}
+	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"nawhas.com/image":"%x"}}}}}`, sha256.Sum256(content))
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: OperatorNamespace, Name: Operator}}
+	if err := c.Patch(ctx, deployment, client.RawPatch(types.StrategicMergePatchType, []byte(patch))); err != nil {
+		return fmt.Errorf("note the operator's image: %w", err)
 	}
 	return nil
 }

@@ -75,13 +75,16 @@ func endToEnd(ctx context.Context) outcome {
 	if err := show(ctx, ".", "hack/cluster.sh", "up"); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("start the cluster: %w", err)}
 	}
+	if err := show(ctx, ".", "hack/cluster.sh", "load", "bin/images/nawhas.tar", "bin/images/manager.tar"); err != nil {
+		return outcome{failed: 1, err: fmt.Errorf("load the images: %w", err)}
+	}
 	binary := filepath.Join("bin", "test", "e2e.test")
 	if err := show(ctx, ".", "go", "test", "-tags", "e2e", "-c", "-o", binary, "./test/e2e"); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("build the tests: %w", err)}
 	}
 	// The binary, not go test, runs in the cluster's network, which has no way out.
 	return gotestsum(ctx, "e2e", "hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/e2e",
-		binary, "-test.v=test2json", "-test.timeout=20m", "-test.failfast")
+		binary, "-test.v=test2json", "-test.timeout=20m")
 }
 
 // noCluster says why this machine can run no cluster, or nothing.
