@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -93,8 +92,8 @@ func printEvidence(out io.Writer, format string, evidence verify.Evidence) error
 			mark = "FAILED"
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s %s\t%.2f s\t%s\n", mark, check.Name, grouped(check.Figure), check.Unit, check.Seconds, check.Detail)
-		if len(check.Samples) > 0 {
-			_, _ = fmt.Fprintf(table, "\t\t\t\t%s\n", strings.Join(check.Samples, ", "))
+		for _, sample := range check.Samples {
+			_, _ = fmt.Fprintf(table, "\t\t\t\t- %s\n", sample)
 		}
 	}
 	return table.Flush()

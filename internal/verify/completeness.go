@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -22,48 +23,94 @@ func digest(id string) string {
 
 // tally is a number of events and the sum of their ids' digests.
 type tally struct {
-	Count int64
-	Sum   string
+	count int64
+	sum   big.Int
 }
 
-// logSummary is the log up to the position, in numbers.
+func (t *tally) add(other *tally) {
+	t.count += other.count
+	t.sum.Add(&t.sum, &other.sum)
+}
+
+func (t *tally) equal(other *tally) bool { return t.count == other.count && t.sum.Cmp(&other.sum) == 0 }
+
+// logSummary is the log up to the position in numbers, by kind. It is made in
+// one pass; skipped are the events in it that were passed over on request.
 type logSummary struct {
-	kinds map[projection.Kind]struct{}
-}
-
-func (in *inspection) columns() (position, id, name, version, relation string) {
-	t := in.Log.Table()
-	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-	version = "1::smallint"
-	if t.Version != "" {
-		version = quote(t.Version)
-	}
-	return quote(t.Position), quote(t.ID), quote(t.EventName), version, quote(t.Schema, t.Name)
+	all, kept map[projection.Kind]*tally
+	skipped   []uuid.UUID
 }
 
 func (in *inspection) summariseLog(ctx context.Context) error {
-	position, id, name, version, relation := in.columns()
-	rows, err := in.source.Query(ctx, fmt.Sprintf(`SELECT %s, %s, count(*) FROM %s WHERE %s <= $1 GROUP BY 1, 2`, name, version, relation, position),
-		in.checkpoint.Position)
+	rows, err := in.database.Query(ctx, "SELECT event_id FROM skipped_events")
 	if err != nil {
-		return fmt.Errorf("count the events of the log: %w", err)
+		return fmt.Errorf("read which events were skipped: %w", err)
 	}
-	in.log.kinds = map[projection.Kind]struct{}{}
-	var kind projection.Kind
-	var count int64
-	_, err = pgx.ForEachRow(rows, []any{&kind.Name, &kind.Version, &count}, func() error {
-		in.log.kinds[kind] = struct{}{}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("count the events of the log: %w", err)
+	if in.log.skipped, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil {
+		return fmt.Errorf("read which events were skipped: %w", err)
 	}
-	err = in.source.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(%s), 0)::text FROM %s WHERE %s <= $1`, digest(id), relation, position),
-		in.checkpoint.Position).Scan(&in.evidence.Events, &in.evidence.EventsHash)
-	if err != nil {
+	if in.log.all, err = in.kinds(ctx, "true"); err != nil {
 		return fmt.Errorf("sum up the log: %w", err)
 	}
+	without, err := in.kinds(ctx, "e.id = ANY ($2::uuid[])", in.log.skipped)
+	if err != nil {
+		return fmt.Errorf("sum up the skipped events: %w", err)
+	}
+	in.log.kept = map[projection.Kind]*tally{}
+	var whole tally
+	for kind, t := range in.log.all {
+		whole.add(t)
+		kept := &tally{count: t.count}
+		kept.sum.Set(&t.sum)
+		if skipped := without[kind]; skipped != nil {
+			kept.count -= skipped.count
+			kept.sum.Sub(&kept.sum, &skipped.sum)
+		}
+		if kept.count > 0 {
+			in.log.kept[kind] = kept
+		}
+	}
+	in.evidence.Events, in.evidence.EventsHash = whole.count, whole.sum.Text(16)
 	return nil
+}
+
+// kinds sums up the events of the log that meet a condition, by kind.
+func (in *inspection) kinds(ctx context.Context, condition string, args ...any) (map[projection.Kind]*tally, error) {
+	rows, err := in.source.Query(ctx, fmt.Sprintf("SELECT e.name, e.version, count(*), sum(%s)::text FROM %s e WHERE e.position <= $1 AND %s GROUP BY 1, 2",
+		digest("e.id"), in.events(), condition), append([]any{in.checkpoint.Position}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	found := map[projection.Kind]*tally{}
+	var kind projection.Kind
+	var count int64
+	var sum string
+	_, err = pgx.ForEachRow(rows, []any{&kind.Name, &kind.Version, &count, &sum}, func() error {
+		found[kind], err = newTally(count, sum)
+		return err
+	})
+	return found, err
+}
+
+func newTally(count int64, sum string) (*tally, error) {
+	t := &tally{count: count}
+	if _, ok := t.sum.SetString(sum, 10); !ok {
+		return nil, fmt.Errorf("read the sum of digests %q", sum)
+	}
+	return t, nil
+}
+
+// events is the log with the names of the default table, whatever they are in
+// its description.
+func (in *inspection) events() string {
+	t := in.Log.Table()
+	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+	version := "1::smallint"
+	if t.Version != "" {
+		version = quote(t.Version)
+	}
+	return fmt.Sprintf("(SELECT %s AS position, %s AS id, %s AS name, %s AS version FROM %s)", quote(t.Position), quote(t.ID), quote(t.EventName),
+		version, quote(t.Schema, t.Name))
 }
 
 // checkEventsKnown: every kind of event in the log is handled or knowingly
@@ -79,25 +126,21 @@ func (in *inspection) checkEventsKnown(context.Context) (Check, error) {
 		}
 	}
 	var strange []string
-	for kind := range in.log.kinds {
+	for kind := range in.log.kept {
 		if !known[kind] {
 			strange = append(strange, kind.String())
 		}
 	}
 	if len(strange) == 0 {
-		return pass(int64(len(in.log.kinds)), "kinds"), nil
+		return pass(int64(len(in.log.all)), "kinds"), nil
 	}
 	slices.Sort(strange)
-	return fail(int64(len(in.log.kinds)), "kinds", int64(len(strange)), first(strange), "the log has kinds of events that this edition does not know"), nil
+	return fail(int64(len(in.log.all)), "kinds", int64(len(strange)), first(strange), "the log has kinds of events that this edition does not know"), nil
 }
 
 // checkCompleteness: each projector has handled exactly the events of its kinds
 // up to the position, but for those that were passed over on request.
 func (in *inspection) checkCompleteness(ctx context.Context) (Check, error) {
-	skipped, err := in.skipped(ctx)
-	if err != nil {
-		return Check{}, err
-	}
 	found, err := in.projected(ctx)
 	if err != nil {
 		return Check{}, err
@@ -105,28 +148,28 @@ func (in *inspection) checkCompleteness(ctx context.Context) (Check, error) {
 	var total, faults int64
 	var samples, details []string
 	for _, projector := range in.model.Projectors {
-		want, err := in.handled(ctx, projector, skipped)
-		if err != nil {
-			return Check{}, err
-		}
-		total += want.Count
+		want := in.handled(projector)
+		total += want.count
 		got := found[projector.Name()]
 		delete(found, projector.Name())
-		if got == want {
+		if got == nil {
+			got = &tally{}
+		}
+		if got.equal(want) {
 			continue
 		}
-		missing, extra, keys, err := in.difference(ctx, projector, skipped)
+		missing, extra, keys, err := in.difference(ctx, projector)
 		if err != nil {
 			return Check{}, err
 		}
 		faults += max(missing+extra, 1)
 		samples = append(samples, keys...)
 		details = append(details, fmt.Sprintf("projector %s has handled %d events instead of %d: %d missing, %d too many",
-			projector.Name(), got.Count, want.Count, missing, extra))
+			projector.Name(), got.count, want.count, missing, extra))
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		faults += found[name].Count
-		details = append(details, fmt.Sprintf("projector %s is none of this edition's and has handled %d events", name, found[name].Count))
+		faults += found[name].count
+		details = append(details, fmt.Sprintf("projector %s is none of this edition's and has handled %d events", name, found[name].count))
 	}
 	if faults > 0 {
 		return fail(total, "events handled", faults, first(samples), "%s", strings.Join(details, "; ")), nil
@@ -134,60 +177,30 @@ func (in *inspection) checkCompleteness(ctx context.Context) (Check, error) {
 	return pass(total, "events handled"), nil
 }
 
-func (in *inspection) skipped(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := in.database.Query(ctx, "SELECT event_id FROM skipped_events")
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-}
-
-func (in *inspection) projected(ctx context.Context) (map[string]tally, error) {
+func (in *inspection) projected(ctx context.Context) (map[string]*tally, error) {
 	rows, err := in.database.Query(ctx, fmt.Sprintf("SELECT projector, count(*), sum(%s)::text FROM projected_events GROUP BY 1", digest("event_id")))
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]tally{}
-	var projector string
-	var t tally
-	_, err = pgx.ForEachRow(rows, []any{&projector, &t.Count, &t.Sum}, func() error {
-		found[projector] = t
-		return nil
+	found := map[string]*tally{}
+	var projector, sum string
+	var count int64
+	_, err = pgx.ForEachRow(rows, []any{&projector, &count, &sum}, func() error {
+		found[projector], err = newTally(count, sum)
+		return err
 	})
 	return found, err
 }
 
-// handled sums up what a projector should have handled. An empty tally has no
-// sum, as a projector without rows has none.
-func (in *inspection) handled(ctx context.Context, projector projection.Projector, skipped []uuid.UUID) (tally, error) {
-	_, id, _, _, _ := in.columns()
+// handled sums up what a projector should have handled.
+func (in *inspection) handled(projector projection.Projector) *tally {
 	var t tally
-	err := in.source.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(%s)::text, '') FROM %s`, digest("e."+id), in.handledEvents()),
-		in.handledArgs(projector, skipped)...).Scan(&t.Count, &t.Sum)
-	return t, err
-}
-
-// handledEvents is the FROM clause of the events of some kinds; its arguments
-// are those of handledArgs.
-func (in *inspection) handledEvents() string {
-	position, id, name, version, relation := in.columns()
-	if version != "1::smallint" {
-		version = "e." + version
-	}
-	return fmt.Sprintf(`%s e JOIN unnest($2::text[], $3::smallint[]) AS k(name, version) ON e.%s = k.name AND %s = k.version
-		WHERE e.%s <= $1 AND e.%s <> ALL ($4::uuid[])`, relation, name, version, position, id)
-}
-
-func (in *inspection) handledArgs(projector projection.Projector, skipped []uuid.UUID) []any {
-	var names []string
-	var versions []int16
 	for _, kind := range projector.Handles() {
-		names, versions = append(names, kind.Name), append(versions, kind.Version)
+		if kept := in.log.kept[kind]; kept != nil {
+			t.add(kept)
+		}
 	}
-	if skipped == nil {
-		skipped = []uuid.UUID{}
-	}
-	return []any{in.checkpoint.Position, names, versions, skipped}
+	return &t
 }
 
 func first(samples []string) []string { return samples[:min(len(samples), maxSamples)] }

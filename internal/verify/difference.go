@@ -13,9 +13,15 @@ import (
 
 // difference walks along both lists of ids side by side, in their order, and
 // counts what only one of them has. It holds one id of each at a time.
-func (in *inspection) difference(ctx context.Context, projector projection.Projector, skipped []uuid.UUID) (missing, extra int64, samples []string, err error) {
-	_, id, _, _, _ := in.columns()
-	wanted, err := in.source.Query(ctx, fmt.Sprintf("SELECT e.%s FROM %s ORDER BY 1", id, in.handledEvents()), in.handledArgs(projector, skipped)...)
+func (in *inspection) difference(ctx context.Context, projector projection.Projector) (missing, extra int64, samples []string, err error) {
+	var names []string
+	var versions []int16
+	for _, kind := range projector.Handles() {
+		names, versions = append(names, kind.Name), append(versions, kind.Version)
+	}
+	wanted, err := in.source.Query(ctx, "SELECT e.id FROM "+in.events()+` e JOIN unnest($2::text[], $3::smallint[]) AS k(name, version)
+		ON e.name = k.name AND e.version = k.version WHERE e.position <= $1 AND e.id <> ALL (coalesce($4::uuid[], '{}')) ORDER BY 1`,
+		in.checkpoint.Position, names, versions, in.log.skipped)
 	if err != nil {
 		return 0, 0, nil, err
 	}

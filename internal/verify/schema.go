@@ -42,9 +42,8 @@ func (in *inspection) checkEnd(ctx context.Context) (Check, error) {
 	if c.Position == 0 {
 		return pass(0, "position"), nil
 	}
-	position, id, _, _, relation := in.columns()
 	var last uuid.UUID
-	err := in.source.QueryRow(ctx, "SELECT "+id+" FROM "+relation+" WHERE "+position+" = $1", c.Position).Scan(&last)
+	err := in.source.QueryRow(ctx, "SELECT e.id FROM "+in.events()+" e WHERE e.position = $1", c.Position).Scan(&last)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fail(c.Position, "position", 1, nil, "the log has no event at the checkpoint's position"), nil
 	}
