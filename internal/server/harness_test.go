@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,14 +39,14 @@ type world struct {
 	t                testing.TB
 	server           *Server
 	url              string
-	log              *bytes.Buffer
+	log              *lockedBuffer
 	role             string
 	database, source string // superuser's connection strings
 }
 
 func newWorld(t testing.TB, adjust ...func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, database: postgres.Database(t), source: postgres.Database(t), log: &bytes.Buffer{},
+	w := &world{t: t, database: postgres.Database(t), source: postgres.Database(t), log: &lockedBuffer{},
 		role: "app_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
 	log := eventlog.New(eventlog.DefaultTable())
 	edition, err := library.EditionOf("3.1.2")
@@ -201,4 +202,29 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (w *world) metrics() string {
+	w.t.Helper()
+	recorder := httptest.NewRecorder()
+	w.server.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	return recorder.Body.String()
+}
+
+// lockedBuffer is a log that handlers write and tests read.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(data)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }
