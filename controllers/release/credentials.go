@@ -64,7 +64,7 @@ func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, v *ledger.Ve
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", c.secret, err)
 	}
-	if err == nil && !metav1.IsControlledBy(existing, s.release) {
+	if err == nil && !s.owns(existing) {
 		return nil, &foreignObjectError{kind: "Secret", name: c.secret}
 	}
 	if c.password = string(existing.Data[passwordKey]); c.password == "" {

@@ -52,6 +52,18 @@ func (e *foreignObjectError) Error() string {
 	return fmt.Sprintf("a %s %q exists and was not made for this release; it is left as it is. Delete or rename it, or choose another name in the spec", e.kind, e.name)
 }
 
+// owns reports whether an object was made for this release: it is controlled by
+// it, by an earlier object of its name, or carries its labels and has lost its
+// owner, as a deletion that orphans leaves it.
+func (s *scope) owns(object client.Object) bool {
+	owner := metav1.GetControllerOf(object)
+	if owner != nil {
+		return owner.UID == s.release.UID || owner.Kind == "NawhasRelease" && owner.Name == s.release.Name
+	}
+	labels := object.GetLabels()
+	return labels["app.kubernetes.io/managed-by"] == FieldManager && labels[v1alpha1.LabelRelease] == s.release.Name
+}
+
 // converge applies the object unless the cluster has it just so: in steady
 // state nothing is sent. What another made under that name is not touched.
 func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing client.Object) error {
@@ -64,7 +76,7 @@ func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing cl
 		return fmt.Errorf("read %s: %w", describe(wanted), err)
 	}
 	if err == nil {
-		if !metav1.IsControlledBy(existing, s.release) {
+		if !s.owns(existing) {
 			return &foreignObjectError{kind: wanted.GetObjectKind().GroupVersionKind().Kind, name: wanted.GetName()}
 		}
 		if existing.GetAnnotations()[v1alpha1.AnnotationInputs] == digest && asApplied(wanted, existing) {
@@ -89,6 +101,9 @@ func asApplied(wanted, existing client.Object) bool {
 		if !equality.Semantic.DeepDerivative(want[part], have[part]) {
 			return false
 		}
+	}
+	if !equality.Semantic.DeepEqual(metav1.GetControllerOf(wanted), metav1.GetControllerOf(existing)) {
+		return false
 	}
 	for key, value := range wanted.GetLabels() {
 		if existing.GetLabels()[key] != value {
