@@ -6,7 +6,7 @@
 // Every database and role carries a Stamp (a COMMENT): the ledger's
 // installation, the release, the version and the build's nonce. What is not
 // stamped, or stamped by somebody else, is never adopted, altered or dropped:
-// the calls return a *ForeignError and change nothing.
+// making returns a *ForeignError and changes nothing, removing passes over it.
 //
 // CREATE DATABASE cannot run in a transaction, so that a crash can leave a
 // database without its stamp. The database is therefore made under a name that
