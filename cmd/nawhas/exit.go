@@ -69,7 +69,7 @@ func leaveMessage(message string) {
 	if path == "" {
 		path = "/dev/termination-log"
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0) //nolint:gosec // the pod's own setting
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return
 	}

@@ -31,7 +31,7 @@ func (l *ledgerReporter) close() { l.pool.Close() }
 
 // Report implements projection.Reporter.
 func (l *ledgerReporter) Report(ctx context.Context, r projection.Report) error {
-	progress := ledger.Progress{Stage: string(r.Stage), Position: r.Position, Target: r.Target, Rate: r.EventsPerSecond}
+	progress := ledger.Progress{Stage: r.Stage, Position: r.Position, Target: r.Target, Rate: r.EventsPerSecond}
 	if p := r.Problem; p != nil {
 		progress.Problem = &ledger.Problem{Position: p.Position, EventID: p.EventID, Name: p.Name, Version: p.Version,
 			Projector: p.Projector, Message: p.Error()}

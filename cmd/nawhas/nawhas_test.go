@@ -25,10 +25,10 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m, &postgres)) }
 // nawhas runs a command as main does and returns what it printed.
 func nawhas(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return nawhasUntil(t, t.Context(), args...)
+	return nawhasUntil(t.Context(), t, args...)
 }
 
-func nawhasUntil(t *testing.T, ctx context.Context, args ...string) (string, error) {
+func nawhasUntil(ctx context.Context, t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out, log bytes.Buffer
 	began := false
@@ -98,7 +98,7 @@ func TestFollowEndsCleanlyWhenItIsStopped(t *testing.T) {
 	succeed(t, "replay")
 	ctx, stop := context.WithTimeout(t.Context(), time.Second)
 	defer stop()
-	if _, err := nawhasUntil(t, ctx, "follow"); err != nil {
+	if _, err := nawhasUntil(ctx, t, "follow"); err != nil {
 		t.Errorf("follow ended with %v", err)
 	}
 }
@@ -195,5 +195,3 @@ func TestHelpShowsNoPassword(t *testing.T) {
 		}
 	}
 }
-
-func database(url string) string { return url[strings.LastIndex(url, "/")+1 : strings.Index(url, "?")] }

@@ -105,7 +105,7 @@ func stageOf(r projection.Report) string {
 	if r.Target == 0 {
 		return "following"
 	}
-	return string(r.Stage)
+	return r.Stage
 }
 
 func figures(r projection.Report) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
+// AlbumPath is the part of an address that names an album.
 type AlbumPath struct {
 	ReciterPath
 	Album string `path:"album" format:"uuid" doc:"The album's id."`

@@ -207,7 +207,7 @@ func must(t testing.TB, err error) {
 func (w *world) metrics() string {
 	w.t.Helper()
 	recorder := httptest.NewRecorder()
-	w.server.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	w.server.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return recorder.Body.String()
 }
 

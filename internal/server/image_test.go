@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	stdimage "image"
 	"image/color"
@@ -67,8 +68,8 @@ func TestImagesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := identify(c.data)
-			status, ok := err.(huma.StatusError)
-			if !ok || status.GetStatus() != c.status {
+			var status huma.StatusError
+			if !errors.As(err, &status) || status.GetStatus() != c.status {
 				t.Errorf("got %v, want status %d", err, c.status)
 			}
 		})

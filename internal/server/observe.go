@@ -50,10 +50,10 @@ func (s *Server) record(r *http.Request, w *recorder, id string, took time.Durat
 		route = path
 	}
 	level := slog.LevelInfo
-	switch {
-	case route == "":
+	switch route {
+	case "":
 		route = "none"
-	case route == "/healthz" || route == "/readyz":
+	case "/healthz", "/readyz":
 		level = slog.LevelDebug
 	}
 	s.metrics.answered(knownMethod(r.Method), route, status, took)

@@ -16,6 +16,7 @@ var (
 	commandErrors = []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
 )
 
+// ReciterPath is the part of an address that names a reciter.
 type ReciterPath struct {
 	Reciter string `path:"reciter" maxLength:"500" doc:"The reciter's id or slug."`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
+// Upload is embedded in the input of the commands that bring an image.
 type Upload struct {
 	Writing
 	ContentType string `header:"Content-Type" hidden:"true"`

@@ -115,7 +115,7 @@ func (in *inspection) events() string {
 
 // checkEventsKnown: every kind of event in the log is handled or knowingly
 // ignored by this edition.
-func (in *inspection) checkEventsKnown(context.Context) (Check, error) {
+func checkEventsKnown(_ context.Context, in *inspection) (Check, error) {
 	known := map[projection.Kind]bool{}
 	for _, kind := range in.model.Ignored {
 		known[kind] = true
@@ -140,7 +140,7 @@ func (in *inspection) checkEventsKnown(context.Context) (Check, error) {
 
 // checkCompleteness: each projector has handled exactly the events of its kinds
 // up to the position, but for those that were passed over on request.
-func (in *inspection) checkCompleteness(ctx context.Context) (Check, error) {
+func checkCompleteness(ctx context.Context, in *inspection) (Check, error) {
 	found, err := in.projected(ctx)
 	if err != nil {
 		return Check{}, err

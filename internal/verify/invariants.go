@@ -80,7 +80,7 @@ var invariants = []invariant{
 	},
 }
 
-func (i invariant) check(in *inspection, ctx context.Context) (Check, error) {
+func (i invariant) check(ctx context.Context, in *inspection) (Check, error) {
 	var figure int64
 	if err := in.database.QueryRow(ctx, i.figure).Scan(&figure); err != nil {
 		return Check{}, err

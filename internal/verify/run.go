@@ -42,16 +42,16 @@ type inspection struct {
 // check is a proof by its name.
 type check struct {
 	name string
-	run  func(*inspection, context.Context) (Check, error)
+	run  func(context.Context, *inspection) (Check, error)
 }
 
 func checks() []check {
 	all := []check{
-		{"checkpoint", (*inspection).checkCheckpoint},
-		{"schema", (*inspection).checkSchema},
-		{"indexes", (*inspection).checkIndexes},
-		{"events-known", (*inspection).checkEventsKnown},
-		{"completeness", (*inspection).checkCompleteness},
+		{"checkpoint", checkCheckpoint},
+		{"schema", checkSchema},
+		{"indexes", checkIndexes},
+		{"events-known", checkEventsKnown},
+		{"completeness", checkCompleteness},
 	}
 	for _, i := range invariants {
 		all = append(all, check{i.name, i.check})
@@ -141,7 +141,7 @@ func (in *inspection) one(ctx context.Context, c check) (Check, error) {
 		in.database = inner
 		return pgx.BeginFunc(ctx, source, func(inner pgx.Tx) error {
 			in.source = inner
-			result, err = c.run(in, ctx)
+			result, err = c.run(ctx, in)
 			return err
 		})
 	})

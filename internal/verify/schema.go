@@ -13,7 +13,7 @@ import (
 
 // checkCheckpoint: the database is built to the end, and what its checkpoint
 // remembers is the log's.
-func (in *inspection) checkCheckpoint(ctx context.Context) (Check, error) {
+func checkCheckpoint(ctx context.Context, in *inspection) (Check, error) {
 	c := in.checkpoint
 	if c.Stage != projection.StageComplete {
 		return fail(c.Position, "position", 1, nil, "the database is not built to the end: its stage is %s", c.Stage), nil
@@ -51,7 +51,7 @@ func (in *inspection) checkEnd(ctx context.Context) (Check, error) {
 }
 
 // checkSchema: the edition's migrations, and no others, were applied.
-func (in *inspection) checkSchema(ctx context.Context) (Check, error) {
+func checkSchema(ctx context.Context, in *inspection) (Check, error) {
 	var applied int32
 	if err := in.database.QueryRow(ctx, "SELECT version FROM public.schema_version").Scan(&applied); err != nil {
 		return Check{}, err
@@ -63,7 +63,7 @@ func (in *inspection) checkSchema(ctx context.Context) (Check, error) {
 }
 
 // checkIndexes: the indexes of readers are there, and every index is valid.
-func (in *inspection) checkIndexes(ctx context.Context) (Check, error) {
+func checkIndexes(ctx context.Context, in *inspection) (Check, error) {
 	rows, err := in.database.Query(ctx, `SELECT c.relname::text, i.indisvalid AND i.indisready FROM pg_index i
 		JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = 'public'::regnamespace`)
 	if err != nil {
