@@ -30,24 +30,32 @@ func CheckDatabasesAccount(ctx context.Context, db DB) error {
 }
 
 // CheckSourceAccount returns a *RightsError when the account of the source
-// cannot create roles or the ledger's schema. Its rights on the log itself are
-// the business of the event log.
+// cannot create roles or the ledger's schema, or does not own the one there
+// is. Its rights on the log itself are the business of the event log.
 func CheckSourceAccount(ctx context.Context, db DB, ledgerSchema string) error {
 	account, err := readAccount(ctx, db)
 	if err != nil {
 		return err
 	}
 	var database string
-	var hasSchema, mayCreate bool
-	err = db.QueryRow(ctx, `SELECT current_database(), to_regnamespace($1) IS NOT NULL, has_database_privilege(current_database(), 'CREATE')`,
-		ledgerSchema).Scan(&database, &hasSchema, &mayCreate)
+	var mayCreate bool
+	var schemaOwner *string
+	var ownsSchema bool
+	err = db.QueryRow(ctx, `SELECT current_database(), has_database_privilege(current_database(), 'CREATE'),
+		(SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = $1),
+		coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = $1), false)`,
+		ledgerSchema).Scan(&database, &mayCreate, &schemaOwner, &ownsSchema)
 	if err != nil {
 		return fmt.Errorf("read the rights of the source's account: %w", err)
 	}
 	missing := account.needCreateRole()
-	if !hasSchema && !mayCreate {
+	switch {
+	case schemaOwner == nil && !mayCreate:
 		missing = append(missing, MissingRight{"create the schema " + quote(ledgerSchema),
 			fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s;", quote(database), quote(account.name))})
+	case schemaOwner != nil && !ownsSchema:
+		missing = append(missing, MissingRight{fmt.Sprintf("use the schema %s of role %s", quote(ledgerSchema), quote(*schemaOwner)),
+			fmt.Sprintf("GRANT %s TO %s;", quote(*schemaOwner), quote(account.name))})
 	}
 	return account.lacking(missing)
 }
