@@ -181,7 +181,7 @@ type SecretKeyReference struct {
 }
 
 // StepSpec is what the Jobs of all steps can say. A Job is tried again backoffLimit
-// times, and counts as failed after timeout.
+// times, and counts as failed after its timeout.
 type StepSpec struct {
 	// resources of the step's container.
 	// +optional
@@ -193,10 +193,6 @@ type StepSpec struct {
 	// +kubebuilder:validation:Maximum=20
 	// +optional
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
-
-	// timeout is how long the step may take, all tries together. Without one it may take for ever.
-	// +optional
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
 // ResourceRequirements are the compute resources of a step's container.
@@ -221,6 +217,11 @@ type MigrateSpec struct {
 	// +optional
 	Command []string `json:"command,omitempty"`
 
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="15m"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
 	StepSpec `json:",inline"`
 }
 
@@ -234,6 +235,11 @@ type ReplaySpec struct {
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +optional
 	Command []string `json:"command,omitempty"`
+
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="24h"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
 	StepSpec `json:",inline"`
 
@@ -269,6 +275,11 @@ type VerifySpec struct {
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +optional
 	Command []string `json:"command,omitempty"`
+
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="4h"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
 	StepSpec `json:",inline"`
 }

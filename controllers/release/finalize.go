@@ -109,7 +109,8 @@ func (r *Reconciler) release(ctx context.Context, s *scope) error {
 	r.suitable.Delete(s.key())
 	before := s.release.DeepCopy()
 	controllerutil.RemoveFinalizer(s.release, v1alpha1.Finalizer)
-	if err := r.Client.Patch(ctx, s.release, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	err := r.Client.Patch(ctx, s.release, client.MergeFrom(before))
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove the finalizer of release %s: %w", s.release.Name, err)
 	}
 	return nil

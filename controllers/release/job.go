@@ -36,6 +36,7 @@ type step struct {
 	name    string
 	command []string
 	spec    v1alpha1.StepSpec
+	timeout *metav1.Duration
 }
 
 // evidence is why a step counts as passed.
@@ -165,8 +166,8 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 			}},
 		},
 	}
-	if current.spec.Timeout != nil {
-		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.spec.Timeout.Seconds()))
+	if current.timeout != nil {
+		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.timeout.Seconds()))
 	}
 	job.Annotations = map[string]string{v1alpha1.AnnotationBuild: v.Build.String(), annotationAttempt: strconv.Itoa(attempt)}
 	return job, nil

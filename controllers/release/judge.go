@@ -124,12 +124,6 @@ func rolledOut(d *appsv1.Deployment) bool {
 	return st.ObservedGeneration >= d.Generation && st.UpdatedReplicas == wanted && st.Replicas == wanted && st.AvailableReplicas == wanted
 }
 
-// onlyUpdated reports whether no pod of an older template is left, ending ones
-// not counted: the ReplicaSets do not count those either.
-func onlyUpdated(d *appsv1.Deployment) bool {
-	return d.Status.ObservedGeneration >= d.Generation && d.Status.Replicas == d.Status.UpdatedReplicas
-}
-
 func firstOf(texts ...string) string {
 	for _, text := range texts {
 		if text != "" {

@@ -166,7 +166,8 @@ func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasRel
 	}
 	base := s.release.DeepCopy()
 	base.Status = before.Status
-	if err := r.Client.Status().Patch(ctx, s.release, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
+	err := r.Client.Status().Patch(ctx, s.release, client.MergeFrom(base))
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status of release %s: %w", s.release.Name, err)
 	}
 	return nil

@@ -23,7 +23,7 @@ func (st migrateStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 		return outcome{}, err
 	}
 	p := s.plans[s.target.Version]
-	state, err := st.runJob(ctx, s, step{name: "migrate", command: p.Migrate.Command, spec: p.Migrate.StepSpec})
+	state, err := st.runJob(ctx, s, step{name: "migrate", command: p.Migrate.Command, spec: p.Migrate.StepSpec, timeout: p.Migrate.Timeout})
 	switch {
 	case err != nil:
 		return outcome{}, err

@@ -25,7 +25,7 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := st.begin(ctx, s, p); err != nil {
 		return outcome{}, err
 	}
-	state, err := st.runJob(ctx, s, step{name: "replay", command: p.Replay.Command, spec: p.Replay.StepSpec})
+	state, err := st.runJob(ctx, s, step{name: "replay", command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout})
 	switch {
 	case err != nil:
 		return outcome{}, err

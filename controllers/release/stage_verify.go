@@ -20,7 +20,7 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionVerified); err != nil {
 		return outcome{}, err
 	}
-	state, err := st.runJob(ctx, s, step{name: "verify", command: p.Verify.Command, spec: p.Verify.StepSpec})
+	state, err := st.runJob(ctx, s, step{name: "verify", command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout})
 	switch {
 	case err != nil:
 		return outcome{}, err
