@@ -1,0 +1,240 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/library"
+	"github.com/nawhas/nawhas-operator/internal/pgtest"
+	"github.com/nawhas/nawhas-operator/internal/projection"
+)
+
+var postgres *pgtest.Server
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m, &postgres)) }
+
+const generated = 4000
+
+// built is a log and a database that a replay has completed from it.
+type built struct {
+	t                *testing.T
+	source, database string // connection strings
+	edition          library.Edition
+	log              *eventlog.Log
+}
+
+func build(t *testing.T, events int) *built {
+	t.Helper()
+	b := &built{t: t, source: postgres.Database(t), database: postgres.Database(t), log: eventlog.New(eventlog.DefaultTable())}
+	var err error
+	b.edition, err = library.EditionOf("3.1.2")
+	must(t, err)
+	source := b.connect(b.source)
+	must(t, b.log.Init(t.Context(), source))
+	if events > 0 {
+		must(t, library.Generate(t.Context(), source, b.log, events, 42, nil))
+	}
+	database := b.connect(b.database)
+	must(t, library.Migrate(t.Context(), database, b.edition))
+	closing(database) // a database in use cannot be copied
+	_, err = projection.Replay(t.Context(), projection.Options{Source: b.source, Database: b.database, NewModel: b.edition.Model})
+	must(t, err)
+	return b
+}
+
+func (b *built) connect(connection string) *pgx.Conn {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), connection)
+	must(b.t, err)
+	b.t.Cleanup(func() { closing(conn) })
+	return conn
+}
+
+// copyOf is a copy of the database that can be damaged.
+func (b *built) copyOf(t *testing.T) *built {
+	t.Helper()
+	name := "copy_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	postgres.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+nameOf(b.database))
+	t.Cleanup(func() { postgres.Exec(b.t, "postgres", "DROP DATABASE "+name+" WITH (FORCE)") })
+	c := *b
+	c.t, c.database = t, postgres.URL(name)
+	return &c
+}
+
+func (b *built) verify() (Evidence, error) {
+	b.t.Helper()
+	database, source := b.connect(b.database), b.connect(b.source)
+	defer closing(database)
+	defer closing(source)
+	return Run(b.t.Context(), Options{Version: "3.1.2", Edition: b.edition, Database: database, Source: source, Log: b.log, Job: "job", Build: "build"})
+}
+
+func (b *built) damage(statements ...string) {
+	b.t.Helper()
+	postgres.Exec(b.t, nameOf(b.database), statements...)
+}
+
+func TestAnUndamagedDatabasePasses(t *testing.T) {
+	b := build(t, generated)
+	evidence, err := b.verify()
+	if err != nil || !evidence.Passed {
+		t.Fatalf("%v: %+v", err, evidence)
+	}
+	if evidence.Position != generated || evidence.Events != generated || evidence.EventsHash == "0" || evidence.Job != "job" || evidence.Build != "build" {
+		t.Errorf("evidence %+v", evidence)
+	}
+	// Events after the checkpoint are none of its business.
+	must(t, library.Generate(t.Context(), b.connect(b.source), b.log, 100, 43, nil))
+	later, err := b.verify()
+	if err != nil || later.EventsHash != evidence.EventsHash || later.Events != generated {
+		t.Errorf("with a longer log: %v, %+v", err, later)
+	}
+}
+
+func TestALogWithoutEventsPasses(t *testing.T) {
+	b := build(t, 0)
+	if evidence, err := b.verify(); err != nil || evidence.Position != 0 {
+		t.Errorf("%v: %+v", err, evidence)
+	}
+}
+
+// aReciter and its kin pick rows that are there in every generated log.
+const (
+	aReciter    = "(SELECT id FROM reciters ORDER BY slug LIMIT 1)"
+	anAlbum     = "(SELECT id FROM albums ORDER BY id LIMIT 1)"
+	aDeletedOne = "(SELECT entity FROM revisions WHERE content->>'deleted' = 'true' ORDER BY entity LIMIT 1)"
+	aManyOne    = "(SELECT entity FROM revisions GROUP BY entity HAVING max(version) > 3 ORDER BY entity LIMIT 1)"
+	aProjected  = "(SELECT id FROM projected_events WHERE projector = 'albums' ORDER BY id LIMIT 1)"
+)
+
+func TestDamageIsCaughtByTheCheckThatShould(t *testing.T) {
+	sound := build(t, generated)
+	for _, c := range []struct{ name, check, statement string }{
+		{"an event not handled by one projector", "completeness", "DELETE FROM projected_events WHERE id = " + aProjected},
+		{"an event of an unknown projector", "completeness", "UPDATE projected_events SET projector = 'other' WHERE id = " + aProjected},
+		{"an event that is not in the log", "completeness", "UPDATE projected_events SET event_id = gen_random_uuid() WHERE id = " + aProjected},
+		{"an event too much", "completeness", "INSERT INTO projected_events VALUES (gen_random_uuid(), gen_random_uuid(), 'albums', now())"},
+		{"a truncated projector", "completeness", "TRUNCATE projected_events"},
+		{"a checkpoint that is ahead", "checkpoint", "UPDATE checkpoint SET position = position + 1"},
+		{"a checkpoint that is behind", "completeness", "UPDATE checkpoint SET position = position - 10, target = position - 10"},
+		{"a stage that is not the last", "checkpoint", "UPDATE checkpoint SET stage = 'indexing'"},
+		{"another log's tail", "checkpoint", "UPDATE checkpoint SET tail = jsonb_set(tail, '{-1,id}', to_jsonb(gen_random_uuid()))"},
+		{"no tail", "checkpoint", "UPDATE checkpoint SET tail = '[]'"},
+		{"a revision missing in the middle", "revisions-contiguous", "DELETE FROM revisions WHERE version = 2 AND entity = " + aManyOne},
+		{"the first revision missing", "revisions-contiguous", "DELETE FROM revisions WHERE version = 1 AND entity = " + aManyOne},
+		{"the last revision missing", "reciters-current", "DELETE FROM revisions r WHERE entity = 'reciter:' || " + aReciter +
+			" AND version = (SELECT max(version) FROM revisions WHERE entity = r.entity)"},
+		{"a revision after the deletion", "revisions-final", "INSERT INTO revisions SELECT gen_random_uuid(), entity, version + 1, content, created_at FROM revisions WHERE content->>'deleted' = 'true' AND entity = " + aDeletedOne},
+		{"a revision of nothing", "entities-known", "INSERT INTO revisions VALUES (gen_random_uuid(), 'song:1', 1, '{}', now())"},
+		{"a revision with a wrong content", "reciters-current", "UPDATE revisions r SET content = jsonb_set(content, '{name}', '\"x\"') WHERE entity = 'reciter:' || " + aReciter +
+			" AND version = (SELECT max(version) FROM revisions WHERE entity = r.entity)"},
+		{"a reciter missing", "reciters-current", "DELETE FROM reciters WHERE id = " + aReciter},
+		{"a reciter too much", "reciters-current", "INSERT INTO reciters VALUES (gen_random_uuid(), 'x', 'x--x', NULL, NULL, 1, now(), now())"},
+		{"a reciter's name changed", "reciters-current", "UPDATE reciters SET name = name || ' ' WHERE id = " + aReciter},
+		{"a reciter's slug changed", "reciters-current", "UPDATE reciters SET slug = slug || '-' WHERE id = " + aReciter},
+		{"a reciter's description cleared", "reciters-current", "UPDATE reciters SET description = CASE WHEN description IS NULL THEN 'x' END WHERE id = " + aReciter},
+		{"a reciter's times swapped", "reciters-current", "UPDATE reciters SET created_at = updated_at, updated_at = created_at - interval '1 s' WHERE id = " + aReciter},
+		{"an album missing", "albums-current", "DELETE FROM albums WHERE id = " + anAlbum},
+		{"an album of another reciter", "albums-current", "UPDATE albums SET reciter_id = (SELECT id FROM reciters r WHERE r.id <> reciter_id LIMIT 1) WHERE id = " + anAlbum},
+		{"an album of nobody", "albums-owned", "UPDATE albums SET reciter_id = gen_random_uuid() WHERE id = " + anAlbum},
+		{"an album's year changed", "albums-current", "UPDATE albums SET year = '0000' WHERE id = " + anAlbum},
+		{"an album's artwork changed", "albums-current", "UPDATE albums SET artwork = coalesce(artwork, '') || 'x' WHERE id = " + anAlbum},
+		{"albums truncated", "albums-current", "TRUNCATE albums"},
+		{"a deleted reciter that is back", "tombstones", "UPDATE tombstones SET id = " + aReciter + " WHERE id = (SELECT id FROM tombstones LIMIT 1)"},
+		{"a slug twice", "slugs-unique", "ALTER TABLE reciters DROP CONSTRAINT reciters_slug_key; UPDATE reciters SET slug = (SELECT min(slug) FROM reciters)"},
+		{"an index missing", "indexes", "DROP INDEX reciters_lower_name_idx"},
+		{"an index that is not valid", "indexes", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'revisions_entity_version_key'::regclass"},
+		{"a migration too much", "schema", "UPDATE schema_version SET version = version + 1"},
+		{"a column missing", "reciters-current", "ALTER TABLE reciters DROP COLUMN avatar"},
+		{"a table missing", "tombstones", "DROP TABLE tombstones"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := sound.copyOf(t)
+			b.damage(c.statement)
+			evidence, err := b.verify()
+			var failed *FailedError
+			if !errors.As(err, &failed) || evidence.Passed {
+				t.Fatalf("not caught: %v", err)
+			}
+			found := slices.IndexFunc(evidence.Checks, func(check Check) bool { return check.Name == c.check })
+			check := evidence.Checks[found]
+			if check.Passed || check.Faults == 0 || check.Detail == "" {
+				t.Errorf("%s did not catch it, others did: %v", c.check, err)
+			}
+			if len(check.Samples) > maxSamples {
+				t.Errorf("%d samples", len(check.Samples))
+			}
+			if len(evidence.Checks) != len(checks()) {
+				t.Errorf("only %d checks were made", len(evidence.Checks))
+			}
+		})
+	}
+}
+
+func TestALaterEventOfTheLogIsCaught(t *testing.T) {
+	b := build(t, 200)
+	// A row that appears below the checkpoint after it was passed, which a
+	// reader of "position > last" would have missed.
+	postgres.Exec(t, nameOf(b.source), "DELETE FROM events WHERE position = 100",
+		"INSERT INTO events (position, id, name, payload) OVERRIDING SYSTEM VALUE VALUES (100, gen_random_uuid(), 'ReciterDeleted', jsonb_build_object('id', gen_random_uuid()))")
+	_, err := b.verify()
+	var failed *FailedError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "completeness") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnEventThatTheEditionDoesNotKnowIsCaught(t *testing.T) {
+	b := build(t, 200)
+	postgres.Exec(t, nameOf(b.source), "UPDATE events SET version = 2 WHERE position = 7")
+	evidence, err := b.verify()
+	var failed *FailedError
+	if !errors.As(err, &failed) || !slices.ContainsFunc(evidence.Checks, func(c Check) bool { return c.Name == "events-known" && !c.Passed }) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEvidenceHoldsKeysAndNoPayloads(t *testing.T) {
+	b := build(t, 500)
+	b.damage("UPDATE reciters SET name = 'Verysecret'")
+	evidence, err := b.verify()
+	encoded, encodeErr := json.Marshal(evidence)
+	must(t, encodeErr)
+	if err == nil || strings.Contains(string(encoded)+err.Error(), "Verysecret") {
+		t.Errorf("%v: %s", err, encoded)
+	}
+}
+
+func TestADatabaseWithoutTablesIsNoEvidence(t *testing.T) {
+	b := build(t, 0)
+	b.damage("DROP TABLE checkpoint")
+	_, err := b.verify()
+	var failed *FailedError
+	if err == nil || errors.As(err, &failed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func closing(conn *pgx.Conn) { _ = conn.Close(context.Background()) }
+
+func nameOf(connection string) string {
+	parsed, _ := url.Parse(connection)
+	return strings.TrimPrefix(parsed.Path, "/")
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
