@@ -16,6 +16,10 @@ import (
 // Schema is the schema of the source database that holds the ledger.
 const Schema = "nawhas_ledger"
 
+// schemaLock keeps two that find no ledger apart: CREATE SCHEMA IF NOT EXISTS
+// alone can fail when they meet.
+const schemaLock = 0x6e61776861730002
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -81,7 +85,14 @@ func ensureSchema(ctx context.Context, conn *pgx.Conn) error {
 	if exists {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema); err != nil {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(schemaLock)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("create the ledger's schema: %w", err)
 	}
 	return nil

@@ -123,25 +123,43 @@ func (l *Ledger) Mark(ctx context.Context, v *Version, watermark int64) error {
 
 // Switch makes the version live and the one that was live warm, in one
 // transaction. Whoever reads the ledger afterwards points the Services there.
+// A version that is live already stays so; one that is being removed, or gone,
+// is an error and whatever is live stays live.
 func (l *Ledger) Switch(ctx context.Context, to *Version) error {
 	err := l.write(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Warm', warm_since = clock_timestamp(), drains = drains + 1
-			WHERE release = $1 AND role = 'Live' AND version <> $2`, to.Release, to.Version)
-		if err != nil {
+		var role Role
+		err := tx.QueryRow(ctx, `SELECT role FROM nawhas_ledger.versions WHERE release = $1 AND version = $2 FOR UPDATE`, to.Release, to.Version).Scan(&role)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return errors.New("it is not there")
+		case err != nil || role == Live:
+			return err
+		case role == Retiring:
+			return errors.New("it is being removed")
+		}
+		if err := demote(ctx, tx, to); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version <> $2 AND name = ANY($3)`, to.Release, to.Version, toPassAgain)
+		_, err = tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, mark = NULL, marked_at = NULL
+			WHERE release = $1 AND version = $2`, to.Release, to.Version)
 		if err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, mark = NULL, marked_at = NULL
-			WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm')`, to.Release, to.Version)
-		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
 		return l.journal(ctx, tx, to, "Live", nil)
 	})
 	return wrap(err, "record the switch to", to)
+}
+
+// demote makes what is live warm, and has every other version pass again what
+// it has to pass before it can come back.
+func demote(ctx context.Context, tx pgx.Tx, to *Version) error {
+	_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Warm', warm_since = clock_timestamp(), drains = drains + 1
+		WHERE release = $1 AND role = 'Live' AND version <> $2`, to.Release, to.Version)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version <> $2 AND name = ANY($3)`, to.Release, to.Version, toPassAgain)
+	return err
 }
 
 // Retire records that the version is to be removed. A live version is never
