@@ -18,7 +18,7 @@ const Schema = "nawhas_ledger"
 
 // schemaLock keeps two that find no ledger apart: CREATE SCHEMA IF NOT EXISTS
 // alone can fail when they meet.
-const schemaLock = 0x6e61776861730002
+const schemaLock = 0x6e61776861730003
 
 //go:embed migrations/*.sql
 var migrations embed.FS
