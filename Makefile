@@ -8,11 +8,13 @@ SEED           ?= 1
 MODULE  := github.com/nawhas/nawhas-operator
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT)
-STATIC  := CGO_ENABLED=0 go build -trimpath
+STATIC  := go build
 TOOLS   := bin/tools/golangci-lint bin/tools/controller-gen bin/tools/gotestsum bin/tools/govulncheck
 
-# A checkout that belongs to somebody else is no reason not to build.
-export GOFLAGS ?= -buildvcs=false
+# One set of flags for everything, so that programs, linters and tests share what
+# was compiled. A checkout that belongs to somebody else is no reason not to build.
+export CGO_ENABLED := 0
+export GOFLAGS     := -trimpath -buildvcs=false
 
 .PHONY: help
 help: ## Say what can be made

@@ -17,26 +17,46 @@ INSERT INTO handles SELECT DISTINCT name, 'revisions' FROM handles;
 CREATE TEMP TABLE expected_projected AS
     SELECT log.id AS event_id, handles.projector FROM log JOIN handles USING (name);
 
--- When each reciter lived: an id lives once, from its first creation to the
--- first deletion after that.
-CREATE TEMP TABLE reciter_lives AS
-    SELECT born.id, born.position AS born, min(dead.position) AS dead
-    FROM (SELECT payload ->> 'id' AS id, min(position) AS position FROM log WHERE name = 'ReciterCreated' GROUP BY 1) born
-    LEFT JOIN log dead ON dead.name = 'ReciterDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
-    GROUP BY born.id, born.position;
-CREATE UNIQUE INDEX ON reciter_lives (id);
+-- When each entity lived. An id lives once: from its first creation to the first
+-- deletion after that, and not at all when it was an entity of the other kind
+-- that died before. An album is born by the first creation that finds its
+-- reciter alive, and dies with it or before it.
+CREATE TEMP TABLE reciter_lives (id text PRIMARY KEY, born bigint, dead bigint);
+CREATE TEMP TABLE album_lives (id text PRIMARY KEY, reciter text, born bigint, dead bigint);
 
--- An album is born by the first creation that finds its reciter alive, and
--- dies with it or before it.
-CREATE TEMP TABLE album_lives AS
-    SELECT born.id, born.reciter, born.position AS born, least(min(dead.position), born.reciter_dead) AS dead
-    FROM (
-        SELECT DISTINCT ON (payload ->> 'id') payload ->> 'id' AS id, r.id AS reciter, log.position, r.dead AS reciter_dead
-        FROM log JOIN reciter_lives r ON r.id = payload ->> 'reciterId'
-        WHERE name = 'AlbumCreated' AND log.position > r.born AND (r.dead IS NULL OR log.position < r.dead)
-        ORDER BY payload ->> 'id', log.position) born
-    LEFT JOIN log dead ON dead.name = 'AlbumDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
-    GROUP BY born.id, born.reciter, born.position, born.reciter_dead;
+-- The two kinds depend on each other, always on what came earlier in the log; so
+-- working both out again and again comes to an end.
+DO $$
+DECLARE
+    before numeric;
+    now    numeric := -1;
+BEGIN
+    WHILE now IS DISTINCT FROM before LOOP
+        before := now;
+        TRUNCATE reciter_lives;
+        INSERT INTO reciter_lives
+            SELECT born.id, born.position, min(dead.position)
+            FROM (SELECT payload ->> 'id' AS id, min(position) AS position FROM log WHERE name = 'ReciterCreated' GROUP BY 1) born
+            LEFT JOIN log dead ON dead.name = 'ReciterDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
+            WHERE NOT EXISTS (SELECT FROM album_lives a WHERE a.id = born.id AND a.dead < born.position)
+            GROUP BY born.id, born.position;
+        ANALYZE reciter_lives;
+        TRUNCATE album_lives;
+        INSERT INTO album_lives
+            SELECT born.id, born.reciter, born.position, least(min(dead.position), born.reciter_dead)
+            FROM (
+                SELECT DISTINCT ON (payload ->> 'id') payload ->> 'id' AS id, r.id AS reciter, log.position, r.dead AS reciter_dead
+                FROM log JOIN reciter_lives r ON r.id = payload ->> 'reciterId'
+                WHERE name = 'AlbumCreated' AND log.position > r.born AND (r.dead IS NULL OR log.position < r.dead)
+                ORDER BY payload ->> 'id', log.position) born
+            LEFT JOIN log dead ON dead.name = 'AlbumDeleted' AND dead.payload ->> 'id' = born.id AND dead.position > born.position
+            WHERE NOT EXISTS (SELECT FROM reciter_lives r WHERE r.id = born.id AND r.dead < born.position)
+            GROUP BY born.id, born.reciter, born.position, born.reciter_dead;
+        ANALYZE album_lives;
+        SELECT sum(hashtextextended(concat_ws(' ', kind, id, born, dead), 0)) INTO now
+        FROM (SELECT 'r' AS kind, id, born, dead FROM reciter_lives UNION ALL SELECT 'a', id, born, dead FROM album_lives) lives;
+    END LOOP;
+END $$;
 
 -- Everything that changed an entity while it lived, in the log's order.
 CREATE TEMP TABLE expected_changes AS

@@ -56,7 +56,7 @@ func unit(ctx context.Context) outcome {
 	if err != nil {
 		return outcome{failed: 1, err: err}
 	}
-	return goTest(ctx, "unit", append(raceFlags(), packages...)...)
+	return goTest(ctx, "unit", packages...)
 }
 
 func integration(ctx context.Context) outcome {
@@ -65,7 +65,7 @@ func integration(ctx context.Context) outcome {
 		return outcome{failed: 1, err: err}
 	}
 	// Two packages at once: each starts servers of its own.
-	return goTest(ctx, "integration", append(append(raceFlags(), "-p", "2", "-timeout", "15m"), packages...)...)
+	return goTest(ctx, "integration", append([]string{"-p", "2", "-timeout", "15m"}, packages...)...)
 }
 
 func endToEnd(ctx context.Context) outcome {
@@ -135,17 +135,20 @@ func packagesWhere(ctx context.Context, wanted func(needsServer bool) bool) ([]s
 	return packages, nil
 }
 
-// raceFlags turn the race detector on where a C compiler is, which it needs.
-func raceFlags() []string {
+// race says how to turn the race detector on. It needs a C compiler.
+func race() (flags, env []string) {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		fmt.Println("no C compiler: the tests run WITHOUT the race detector")
-		return nil
+		return nil, nil
 	}
-	return []string{"-race"}
+	return []string{"-race"}, []string{"CGO_ENABLED=1"}
 }
 
 func goTest(ctx context.Context, name string, args ...string) outcome {
-	return gotestsum(ctx, name, append([]string{"go", "test", "-json"}, args...)...)
+	flags, env := race()
+	command := append([]string{"env"}, env...)
+	command = append(append(command, "go", "test", "-json"), flags...)
+	return gotestsum(ctx, name, append(command, args...)...)
 }
 
 // gotestsum runs a command that prints test2json events and counts its tests.
