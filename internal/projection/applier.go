@@ -237,7 +237,7 @@ func (a *applier) flush(ctx context.Context) error {
 	return nil
 }
 
-// count adds what was committed to the run's result.
+// count adds what was committed to the run's result and progress.
 func (a *applier) count(events []Event) {
 	a.result.Position = a.checkpoint.Position
 	for i := range events {
@@ -247,6 +247,7 @@ func (a *applier) count(events []Event) {
 			a.result.Events++
 		}
 	}
+	a.progress.moved(a.checkpoint.Position, int64(len(events)), a.result.Skipped)
 	for projector, counts := range a.outcomes {
 		name := a.projectors[projector].name
 		if a.result.Outcomes[name] == nil {

@@ -44,16 +44,16 @@ func Follow(ctx context.Context, o Options) (Result, error) {
 // follow opens sessions one after the other. The first must succeed, so that a
 // wrong address is told at once.
 func (r *run) follow(ctx context.Context) error {
-	var epoch int64
+	connected := false
 	retry := 100 * time.Millisecond
 	for {
-		s, err := r.open(ctx, epoch)
+		s, err := r.open(ctx)
 		if err == nil {
-			epoch, retry = s.checkpoint.Epoch, 100*time.Millisecond
+			connected, retry = true, 100*time.Millisecond
 			err = s.follow(ctx)
 			s.close()
 		}
-		if err == nil || epoch == 0 || !passing(err) {
+		if err == nil || !connected || !passing(err) {
 			return err
 		}
 		r.Logger.Warn("a server went away; trying again", "error", err, "in", retry)
@@ -124,7 +124,6 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 	}
 	err = f.apply(ctx, f.decoder.decode(recorded))
 	f.touchedAt = time.Now()
-	f.progress.moved(f.applier.checkpoint.Position, len(recorded))
 	f.result.Dead += f.reader.Dead() - dead
 	return true, err
 }

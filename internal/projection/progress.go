@@ -69,15 +69,14 @@ func (p *progress) update(change func(*Report)) {
 	p.changed = true
 }
 
-// moved notes a committed chunk.
-func (p *progress) moved(position int64, events int) {
-	p.update(func(r *Report) {
-		r.Position = position
-		r.Head = max(r.Head, position)
-	})
+// moved notes a committed chunk, and how many events were skipped so far.
+func (p *progress) moved(position, events, skipped int64) {
 	p.mu.Lock()
-	p.applied += int64(events)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.current.Position, p.current.Skipped = position, skipped
+	p.current.Head = max(p.current.Head, position)
+	p.applied += events
+	p.changed = true
 }
 
 func (p *progress) due() bool {

@@ -32,7 +32,7 @@ func Replay(ctx context.Context, o Options) (Result, error) {
 }
 
 func (r *run) replay(ctx context.Context) error {
-	s, err := r.open(ctx, 0)
+	s, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,6 @@ func (s *session) applyLog(ctx context.Context, target int64) error {
 			if err := a.apply(ctx, chunk); err != nil {
 				return err
 			}
-			s.progress.moved(a.checkpoint.Position, len(chunk))
 		}
 		return nil
 	})

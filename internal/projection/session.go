@@ -56,14 +56,14 @@ type session struct {
 }
 
 // open connects to both databases, takes the version's over and recognises
-// the log. Previous is the epoch of an earlier session of this process, or 0.
-func (r *run) open(ctx context.Context, previous int64) (*session, error) {
+// the log.
+func (r *run) open(ctx context.Context) (*session, error) {
 	s := &session{run: r}
 	if err := s.connect(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
-	if err := s.takeOver(ctx, previous); err != nil {
+	if err := s.takeOver(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -128,17 +128,20 @@ func (s *session) dial(ctx context.Context, what, url string, settings map[strin
 const applierLock int64 = 0x6e61776861730002
 
 // takeOver waits for the lock, ends a silent holder, and raises the epoch.
-func (s *session) takeOver(ctx context.Context, previous int64) error {
-	for {
-		if err := s.notTakenOver(ctx, previous); err != nil {
-			return err
-		}
+func (s *session) takeOver(ctx context.Context) error {
+	if _, err := ReadCheckpoint(ctx, s.database); err != nil {
+		return err
+	}
+	for waited := false; ; waited = true {
 		var locked bool
 		if err := s.database.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", applierLock).Scan(&locked); err != nil {
 			return fmt.Errorf("take the lock of the version's database: %w", err)
 		}
 		if locked {
-			break
+			return s.begin(ctx)
+		}
+		if !waited {
+			s.Logger.Info("another process works on this database; waiting until it ends or falls silent", "silence", s.Silence)
 		}
 		if err := s.endSilent(ctx); err != nil {
 			return err
@@ -147,22 +150,6 @@ func (s *session) takeOver(ctx context.Context, previous int64) error {
 			return fmt.Errorf("wait for another process that works on this database: %w", err)
 		}
 	}
-	if err := s.notTakenOver(ctx, previous); err != nil {
-		return err
-	}
-	return s.begin(ctx)
-}
-
-// notTakenOver fails when someone else worked on the database since the epoch.
-func (s *session) notTakenOver(ctx context.Context, previous int64) error {
-	c, err := ReadCheckpoint(ctx, s.database)
-	if err != nil {
-		return err
-	}
-	if previous != 0 && c.Epoch != previous {
-		return &TakenOverError{Epoch: previous}
-	}
-	return nil
 }
 
 // endSilent ends the session that holds the lock if it has waited for its
