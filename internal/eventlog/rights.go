@@ -63,9 +63,11 @@ func (l *Log) ForbidAppending(ctx context.Context, db DB, role string) error {
 }
 
 // Appenders are those of the given roles that can append, by a grant of
-// anybody or through a membership. Roles that do not exist cannot.
+// anybody or as a member of a role that can, even one that has to SET ROLE
+// first. Roles that do not exist cannot.
 func (l *Log) Appenders(ctx context.Context, db DB, roles []string) ([]string, error) {
-	rows, err := db.Query(ctx, `SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1) AND has_any_column_privilege(oid, `+l.sql.regclass+`, 'INSERT') ORDER BY 1`, roles)
+	rows, err := db.Query(ctx, `SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY($1) AND EXISTS (
+		SELECT FROM pg_roles g WHERE pg_has_role(r.oid, g.oid, 'MEMBER') AND has_any_column_privilege(g.oid, `+l.sql.regclass+`, 'INSERT')) ORDER BY 1`, roles)
 	if err != nil {
 		return nil, fmt.Errorf("read who can append to the log: %w", err)
 	}
