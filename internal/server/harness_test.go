@@ -37,6 +37,7 @@ const password = "test-only"
 // may write.
 type world struct {
 	t                testing.TB
+	postgres         *pgtest.Server
 	server           *Server
 	url              string
 	log              *lockedBuffer
@@ -46,7 +47,12 @@ type world struct {
 
 func newWorld(t testing.TB, adjust ...func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, database: postgres.Database(t), source: postgres.Database(t), log: &lockedBuffer{},
+	return newWorldOn(t, postgres, adjust...)
+}
+
+func newWorldOn(t testing.TB, postgres *pgtest.Server, adjust ...func(*Options)) *world {
+	t.Helper()
+	w := &world{t: t, postgres: postgres, database: postgres.Database(t), source: postgres.Database(t), log: &lockedBuffer{},
 		role: "app_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
 	log := eventlog.New(eventlog.DefaultTable())
 	edition, err := library.EditionOf("3.1.2")
@@ -92,7 +98,7 @@ func (w *world) connect(connection string) *pgx.Conn {
 
 func (w *world) pool(connection string) *pgxpool.Pool {
 	w.t.Helper()
-	pool, err := pgxpool.New(w.t.Context(), postgres.URLAs(w.role, password, nameOf(connection)))
+	pool, err := pgxpool.New(w.t.Context(), w.postgres.URLAs(w.role, password, nameOf(connection)))
 	must(w.t, err)
 	w.t.Cleanup(pool.Close)
 	return pool
@@ -112,14 +118,14 @@ func (w *world) dropRole() {
 // reach sets the checkpoint, as a follower would.
 func (w *world) reach(position int64) {
 	w.t.Helper()
-	postgres.Exec(w.t, nameOf(w.database), "UPDATE checkpoint SET stage = 'complete', position = "+strconv.FormatInt(position, 10))
+	w.postgres.Exec(w.t, nameOf(w.database), "UPDATE checkpoint SET stage = 'complete', position = "+strconv.FormatInt(position, 10))
 }
 
 // reciter puts a reciter into the version's database with one revision.
 func (w *world) reciter(name, slug string) uuid.UUID {
 	w.t.Helper()
 	id := uuid.New()
-	postgres.Exec(w.t, nameOf(w.database),
+	w.postgres.Exec(w.t, nameOf(w.database),
 		"INSERT INTO reciters VALUES ('"+id.String()+"', '"+name+"', '"+slug+"', 'about', NULL, 1, '2020-01-01Z', '2020-01-01Z')",
 		"INSERT INTO revisions VALUES ('"+uuid.NewString()+"', 'reciter:"+id.String()+"', 1, '{\"name\": \""+name+"\"}', '2020-01-01Z')")
 	return id
@@ -128,7 +134,7 @@ func (w *world) reciter(name, slug string) uuid.UUID {
 func (w *world) album(reciter uuid.UUID, title, year string) uuid.UUID {
 	w.t.Helper()
 	id := uuid.New()
-	postgres.Exec(w.t, nameOf(w.database),
+	w.postgres.Exec(w.t, nameOf(w.database),
 		"INSERT INTO albums VALUES ('"+id.String()+"', '"+reciter.String()+"', '"+title+"', '"+year+"', NULL, 1, '2020-01-01Z', '2020-01-01Z')",
 		"INSERT INTO revisions VALUES ('"+uuid.NewString()+"', 'album:"+id.String()+"', 1, '{\"title\": \""+title+"\"}', '2020-01-01Z')")
 	return id

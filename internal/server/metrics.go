@@ -24,17 +24,21 @@ type metrics struct {
 	waits    *prometheus.HistogramVec
 }
 
+// secondsBuckets go from a read that finds everything cached to a request that
+// runs into its time limit.
+var secondsBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
 func newMetrics(version string, s *Server) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nawhas_http_requests_total",
 			Help: "Requests by route and status."}, []string{"method", "route", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "nawhas_http_request_seconds",
-			Help: "How long requests took.", Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 10)}, []string{"method", "route"}),
+			Help: "How long requests took.", Buckets: secondsBuckets}, []string{"method", "route"}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nawhas_commands_total",
 			Help: "Attempts to append an event, by the event's name and how they ended."}, []string{"event", "outcome"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "nawhas_position_wait_seconds",
-			Help: "How long requests waited for a position.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 8)}, []string{"outcome"}),
+			Help: "How long requests waited for a position.", Buckets: secondsBuckets}, []string{"outcome"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "nawhas_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": buildinfo.Commit}})

@@ -43,6 +43,7 @@ func (s *Server) drain(public *http.Server) error {
 		_ = public.Close()
 		return fmt.Errorf("stop: some requests did not end within %s and were cut off; raise --drain-timeout", s.options.DrainTimeout)
 	}
+	s.options.Logger.Info("stopped")
 	return err
 }
 
