@@ -52,7 +52,10 @@ func newWorld(t testing.TB, adjust ...func(*Options)) *world {
 
 func newWorldOn(t testing.TB, postgres *pgtest.Server, adjust ...func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, postgres: postgres, database: postgres.Database(t), source: postgres.Database(t), log: &lockedBuffer{},
+	// One database is both: their tables have different names, and to make a
+	// database is most of what a test takes.
+	both := postgres.Database(t)
+	w := &world{t: t, postgres: postgres, database: both, source: both, log: &lockedBuffer{},
 		role: "app_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
 	log := eventlog.New(eventlog.DefaultTable())
 	edition, err := library.EditionOf("3.1.2")
@@ -105,14 +108,12 @@ func (w *world) pool(connection string) *pgxpool.Pool {
 }
 
 func (w *world) dropRole() {
-	for _, database := range []string{w.database, w.source} {
-		conn, err := pgx.Connect(context.Background(), database)
-		if err != nil {
-			continue
-		}
-		_, _ = conn.Exec(context.Background(), "DROP OWNED BY "+w.role)
-		_ = conn.Close(context.Background())
+	conn, err := pgx.Connect(context.Background(), w.database)
+	if err != nil {
+		return
 	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	_, _ = conn.Exec(context.Background(), "DROP OWNED BY "+w.role)
 }
 
 // reach sets the checkpoint, as a follower would.
