@@ -11,23 +11,30 @@ import (
 // slugLength bounds a slug, in characters; addresses and indexes want it short.
 const slugLength = 100
 
+// withoutMarks are scripts whose letters are read without their accents and
+// vowel signs. In others the signs are half of a word.
+var withoutMarks = []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Arabic, unicode.Hebrew}
+
 // slugBase turns a name into the words of an address, joined by single
-// hyphens. Letters of every script stay, marks and signs go.
+// hyphens. Letters of every script stay.
 func slugBase(name string) string {
 	var b strings.Builder
-	length, gap := 0, false
+	length, gap, letter := 0, false, rune(0)
 	for _, r := range norm.NFKD.String(name) {
 		switch {
-		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.Mc, r):
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
 			if gap && length > 0 {
 				b.WriteByte('-')
 				length++
 			}
-			gap = false
+			gap, letter = false, r
 			b.WriteRune(unicode.ToLower(r))
 			length++
-		case unicode.Is(unicode.Mn, r):
-			// A vowel mark or an accent does not part a word.
+		case unicode.IsMark(r):
+			if length > 0 && !gap && !unicode.In(letter, withoutMarks...) {
+				b.WriteRune(r)
+				length++
+			}
 		default:
 			gap = true
 		}
