@@ -14,7 +14,7 @@ type NawhasReleaseSpec struct {
 	// version is the version that should be live: N.N.N, optionally followed by a
 	// pre-release such as -rc.1. Changing it starts a release; setting it back goes back.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[a-z][0-9a-z]*)([.](0|[1-9][0-9]*|[0-9]*[a-z][0-9a-z]*))*)?$')",message="version must be N.N.N, optionally with a pre-release of lower-case letters and digits joined by dots, as in 3.1.2 or 3.2.0-rc.1; build metadata (+…) and a leading v are not allowed"
-	// +kubebuilder:validation:MinLength=5
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	// +required
 	Version string `json:"version,omitempty"`
@@ -98,13 +98,14 @@ type ImageSpec struct {
 	// repository is the image's name without a tag, such as ghcr.io/nawhas/api.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@.*)?$')",message="repository must be an image's name in lower case, such as ghcr.io/nawhas/api"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('@') && !self.split('/')[self.split('/').size() - 1].contains(':')",message="repository must not hold a tag or a digest; put the tag into image.tag, which defaults to the version"
 	// +required
 	Repository string `json:"repository,omitempty"`
 
 	// tag is the image's tag. It defaults to spec.version.
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')",message="tag must begin with a letter, a digit or _ and hold only those, dots and dashes; leave it out to use the version"
 	// +optional
 	Tag string `json:"tag,omitempty"`
 
@@ -146,7 +147,7 @@ type DatabasesSpec struct {
 
 	// prefix begins the name of each version's database: nawhas_v makes nawhas_v3_1_2 of version 3.1.2.
 	// +kubebuilder:default=nawhas_v
-	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="prefix must begin with a lower-case letter or _ and hold only those and digits, because names of databases begin with it"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="prefix cannot change, because the databases that exist are named after it; create another NawhasRelease instead"
@@ -219,6 +220,9 @@ type MigrateSpec struct {
 
 	// timeout is how long the step may take, all tries together.
 	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
@@ -238,6 +242,9 @@ type ReplaySpec struct {
 
 	// timeout is how long the step may take, all tries together.
 	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
@@ -278,6 +285,9 @@ type VerifySpec struct {
 
 	// timeout is how long the step may take, all tries together.
 	// +kubebuilder:default="4h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
@@ -290,7 +300,7 @@ type VerifySpec struct {
 type Workload struct {
 	// name of the workload. The Deployment of a version is named after it.
 	// +kubebuilder:validation:XValidation:rule="!(self in ['follower', 'migrate', 'replay', 'verify', 'plan', 'owner', 'app'])",message="this name is taken by the operator's own objects; choose another"
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="name must hold only lower-case letters, digits and dashes, and neither begin nor end with a dash"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=30
 	// +required
@@ -299,6 +309,7 @@ type Workload struct {
 	// replicas is the number of pods of each version. It applies to every version that has pods, at once.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 
@@ -308,6 +319,8 @@ type Workload struct {
 
 	// template is the pods' template. A container without an image gets spec.image, and every
 	// container gets the NAWHAS_ variables in front of its own.
+	// +kubebuilder:validation:XValidation:rule="has(self.spec) && self.spec.containers.size() > 0",message="template.spec.containers must hold at least one container"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="restartPolicy must be Always or left out, because these pods serve until they are replaced"
 	// +required
 	Template corev1.PodTemplateSpec `json:"template,omitempty,omitzero"`
 
@@ -320,7 +333,8 @@ type Workload struct {
 // ending in -preview, shows the candidate.
 type WorkloadService struct {
 	// name of the Service.
-	// +kubebuilder:validation:Pattern=`^[a-z]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",message="name must hold only lower-case letters, digits and dashes, begin with a letter and not end with a dash"
+	// +kubebuilder:validation:XValidation:rule="!self.endsWith('-preview')",message="names ending in -preview are taken by the Services that show a candidate; choose another"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=55
 	// +required
@@ -332,6 +346,7 @@ type WorkloadService struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.size() == 1 || self.all(p, has(p.name))",message="with several ports, each needs a name"
+	// +kubebuilder:validation:XValidation:rule="self.filter(p, has(p.name)).map(p, p.name).all(n, self.filter(p, has(p.name) && p.name == n).size() == 1)",message="two ports have the same name; give each a name of its own"
 	// +required
 	Ports []ServicePort `json:"ports,omitempty"`
 }
@@ -340,7 +355,7 @@ type WorkloadService struct {
 type ServicePort struct {
 	// name of the port. Several ports need one each.
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="name must hold only lower-case letters, digits and dashes, and neither begin nor end with a dash"
 	// +optional
 	Name string `json:"name,omitempty"`
 
@@ -352,6 +367,8 @@ type ServicePort struct {
 
 	// targetPort is the pods' port, a number or a container port's name. It defaults to port.
 	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && self.matches('[a-z]')",message="targetPort must be a number from 1 to 65535 or the name of a container's port"
 	// +optional
 	TargetPort *intstr.IntOrString `json:"targetPort,omitempty"`
 }
@@ -390,6 +407,9 @@ type CutoverSpec struct {
 
 	// drainTimeout is how long transactions of a version that lost its right to write may
 	// go on before they are ended.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
 	// +kubebuilder:default="30s"
 	// +optional
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
@@ -399,12 +419,18 @@ type CutoverSpec struct {
 type RollbackSpec struct {
 	// window is how long the database of a previous version is kept current, so that going
 	// back takes seconds. It is stronger than retention.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
 	// +kubebuilder:default="24h"
 	// +optional
 	Window *metav1.Duration `json:"window,omitempty"`
 
 	// keepPodsFor is how long the pods of a previous version go on running. Afterwards a way
 	// back waits for new ones.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
 	// +kubebuilder:default="15m"
 	// +optional
 	KeepPodsFor *metav1.Duration `json:"keepPodsFor,omitempty"`
