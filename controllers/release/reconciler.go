@@ -84,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	} else {
 		result, err = r.pass(ctx, s)
 	}
-	r.announce(s, before.Status.Conditions)
+	r.announce(ctx, s, before.Status.Conditions)
 	return result, errors.Join(err, r.writeStatus(ctx, before, s))
 }
 
@@ -173,9 +173,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasRel
 	return nil
 }
 
-// announce records an Event for each condition that changed its status or its
-// reason in this pass.
-func (r *Reconciler) announce(s *scope, before []metav1.Condition) {
+// announce records an Event, and logs, for each condition that changed its
+// status or its reason in this pass.
+func (r *Reconciler) announce(ctx context.Context, s *scope, before []metav1.Condition) {
 	known := map[string]metav1.Condition{}
 	for _, condition := range before {
 		known[condition.Type] = condition
@@ -186,6 +186,7 @@ func (r *Reconciler) announce(s *scope, before []metav1.Condition) {
 		if !changed || !worthTelling(condition) {
 			continue
 		}
+		ctrl.LoggerFrom(ctx).Info(condition.Message, "version", s.release.Spec.Version, "condition", condition.Type, "status", condition.Status, "reason", condition.Reason)
 		kind := eventNormal
 		if condition.Type == v1alpha1.ConditionStalled {
 			kind = eventWarning

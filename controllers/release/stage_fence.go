@@ -22,6 +22,9 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	if s.target.Passed(v1alpha1.ConditionFenced) && !st.othersCanAppend(s) {
 		return passed("no other version can append to the log"), nil
 	}
+	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionFenced); err != nil {
+		return outcome{}, err
+	}
 	for _, v := range s.versions {
 		if v == s.target || !s.canAppend(v) && s.target.Passed(v1alpha1.ConditionFenced) {
 			continue

@@ -20,7 +20,7 @@ func (replayStage) condition() string { return v1alpha1.ConditionReplayed }
 func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	v, p := s.target, s.plans[s.target.Version]
 	if v.Passed(v1alpha1.ConditionReplayed) {
-		return passed(fmt.Sprintf("all events up to position %d", v.Checkpoint.Target)), nil
+		return passed(replayed(v)), nil
 	}
 	if err := st.begin(ctx, s, p); err != nil {
 		return outcome{}, err
@@ -64,11 +64,21 @@ func (st replayStage) complete(ctx context.Context, s *scope, state progress) (o
 		return blocked(v1alpha1.ReasonJobFailed, fmt.Sprintf("Job %s says that it is complete, but the checkpoint of %s says %q at position %d",
 			state.job.Name, s.target.Database, reported.Stage, reported.Position), pollFast), nil
 	}
-	detail := fmt.Sprintf("position %d", reported.Position)
+	detail := ""
+	if reported.ReportedAt != nil {
+		detail = fmt.Sprintf("all events up to position %d", reported.Position)
+	}
 	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionReplayed, evidenceOf(state.job, detail)); err != nil {
 		return outcome{}, err
 	}
-	return passed(fmt.Sprintf("all events up to position %d", reported.Target)), s.reload(ctx)
+	if err := s.reload(ctx); err != nil {
+		return outcome{}, err
+	}
+	return passed(replayed(s.target)), nil
+}
+
+func replayed(v *ledger.Version) string {
+	return firstOf(v.Stages[v1alpha1.ConditionReplayed].Summary().Detail, "all events are replayed")
 }
 
 func poisoned(s *scope, v *ledger.Version, state progress) outcome {
