@@ -74,7 +74,8 @@ func (s *screen) Report(_ context.Context, r projection.Report) error {
 
 func (s *screen) draw(r projection.Report) {
 	if s.bar == nil {
-		s.bar = s.progress.AddBar(r.Target,
+		style := mpb.BarStyle().Lbound(" ").Filler("█").Tip("█").Padding("░").Rbound(" ")
+		s.bar = s.progress.New(r.Target, style,
 			mpb.PrependDecorators(decor.Name(s.name+" "), decor.Any(func(decor.Statistics) string { return stageOf(*s.latest.Load()) })),
 			mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), decor.Any(func(decor.Statistics) string { return "  " + figures(*s.latest.Load()) })))
 	}
@@ -112,7 +113,11 @@ func figures(r projection.Report) string {
 	if r.Target == 0 {
 		return fmt.Sprintf("at %s, lag %s", grouped(r.Position), grouped(max(r.Head-r.Position, 0)))
 	}
-	text := fmt.Sprintf("%s / %s   %s events/s", grouped(r.Position), grouped(r.Target), grouped(int64(r.EventsPerSecond)))
+	text := fmt.Sprintf("%s / %s", grouped(r.Position), grouped(r.Target))
+	if r.Stage != string(projection.StageReplaying) {
+		return text // no events are applied any more
+	}
+	text += fmt.Sprintf("   %s events/s", grouped(int64(r.EventsPerSecond)))
 	if left := r.Target - r.Position; left > 0 && r.EventsPerSecond >= 1 {
 		seconds := time.Duration(float64(left) / r.EventsPerSecond * float64(time.Second))
 		text += fmt.Sprintf("   %s left", seconds.Round(time.Second))

@@ -27,7 +27,8 @@ func verifyCommand() *cobra.Command {
 		Long: "verify compares the version's database with the log at the database's checkpoint, in one snapshot, and changes neither.\n" +
 			"It ends with exit code 4 when a check fails."}
 	database, source := databaseFlag(cmd), sourceFlag(cmd)
-	format := cmd.Flags().String("report", "table", "how to print the evidence: table or json")
+	format := cmd.Flags().String("report", "table", "how to print the evidence: table or json (without a value: json)")
+	cmd.Flags().Lookup("report").NoOptDefVal = "json"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *format != "table" && *format != "json" {
 			return usage("--report must be table or json, not %q", *format)

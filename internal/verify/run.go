@@ -24,8 +24,6 @@ type Options struct {
 	Log              *eventlog.Log
 	// Job and Build are copied into the evidence.
 	Job, Build string
-	// Started, which may be nil, hears of each check before it runs.
-	Started func(name string)
 }
 
 // inspection is one verification at work.
@@ -100,6 +98,9 @@ func (in *inspection) pinned(ctx context.Context, checks func() error) error {
 			if err := patient(ctx, source); err != nil {
 				return err
 			}
+			if err := in.Log.Check(ctx, source); err != nil {
+				return err
+			}
 			return checks()
 		})
 	})
@@ -117,9 +118,6 @@ func (in *inspection) all(ctx context.Context) error {
 		return err
 	}
 	for _, c := range checks() {
-		if in.Started != nil {
-			in.Started(c.name)
-		}
 		result, err := in.one(ctx, c)
 		if err != nil {
 			return fmt.Errorf("check %s: %w", c.name, err)
