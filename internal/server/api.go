@@ -14,14 +14,24 @@ import (
 // inside bodies, and documents of our own (see documents.go).
 func apiConfig(version string) huma.Config {
 	config := huma.DefaultConfig("Nawhas", version)
-	config.Info.Description = "Reciters, their albums and what happened to them. A write answers with the position of its event; " +
-		"send that position along as Nawhas-Position to read at least that much."
+	config.Info.Description = description
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshalUTF8}
 	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	return config
 }
+
+// description is what holds for all operations, a paragraph each.
+const description = `Reciters, their albums and what happened to them.
+
+Every write records one event and answers with its position, in Nawhas-Position. Reads come from this version's database, which applies the events a moment later. Send the position along as Nawhas-Position with the next request, read or write, and the answer shows at least that much; every read answers with the position that it shows.
+
+A write that may have been lost on the way can be sent again with the same Idempotency-Key: it is recorded once and answered as the first time. The key becomes the event's id.
+
+503 with Retry-After means: send the same request again. The database has not reached the position yet, a server is away, or this version may not write because it is not live (yet, or any more).
+
+Errors are problems (RFC 9457). Every answer says which version gave it, in Nawhas-Version.`
 
 // unmarshalUTF8 refuses what encoding/json would quietly repair: bytes that are
 // not UTF-8 become replacement characters, and the log keeps them for ever.

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -51,7 +53,7 @@ func (s *Server) submit(ctx context.Context, c command, decide func(context.Cont
 	if first, err := s.earlier(ctx, c); first != nil || err != nil {
 		return receiptOf(first), err
 	}
-	decided, err := decide(ctx)
+	decided, err := s.decideCurrently(ctx, decide)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -74,6 +76,34 @@ func (s *Server) submit(ctx context.Context, c command, decide func(context.Cont
 		return Receipt{}, err
 	}
 	return Receipt{ID: decided.entity, Changed: true, Position: position}, nil
+}
+
+// decideCurrently takes a refusal, or "nothing to change", only from a database
+// that has seen every write acknowledged so far. Otherwise an album would be
+// refused because its new reciter is on its way, and a change that takes back
+// the last one would be dropped because that one is. What is to be recorded
+// needs no such care: projectors are total.
+func (s *Server) decideCurrently(ctx context.Context, decide func(context.Context) (decision, error)) (decision, error) {
+	decided, err := decide(ctx)
+	if err != nil && !isRefusal(err) || err == nil && decided.event != nil {
+		return decided, err
+	}
+	head, headErr := s.pen.log.Head(ctx, s.pen.source)
+	if headErr != nil {
+		return decision{}, headErr
+	}
+	if err == nil && decided.position >= head {
+		return decided, nil
+	}
+	if err := s.await(ctx, head); err != nil {
+		return decision{}, err
+	}
+	return decide(ctx)
+}
+
+func isRefusal(err error) bool {
+	var status huma.StatusError
+	return errors.As(err, &status) && (status.GetStatus() == http.StatusNotFound || status.GetStatus() == http.StatusConflict)
 }
 
 // earlier finds the event that this command's key appended before.

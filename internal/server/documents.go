@@ -66,8 +66,9 @@ func static(contentType string, body []byte) http.HandlerFunc {
 
 // page is what the template shows.
 type page struct {
-	Title, Version, Description string
-	Groups                      []pageGroup
+	Title, Version string
+	Paragraphs     []string
+	Groups         []pageGroup
 }
 
 type pageGroup struct {
@@ -88,7 +89,7 @@ type pageField struct {
 }
 
 func pageOf(document *huma.OpenAPI) page {
-	p := page{Title: document.Info.Title, Version: document.Info.Version, Description: document.Info.Description}
+	p := page{Title: document.Info.Title, Version: document.Info.Version, Paragraphs: strings.Split(document.Info.Description, "\n\n")}
 	groups := map[string][]pageOperation{}
 	for _, path := range slices.Sorted(maps.Keys(document.Paths)) {
 		item := document.Paths[path]
