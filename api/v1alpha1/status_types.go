@@ -10,6 +10,7 @@ type NawhasReleaseStatus struct {
 	// CaughtUp, Switched and Fenced are the stages of spec.version, in this order.
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
 	// +patchStrategy=merge
 	// +patchMergeKey=type
 	// +optional
