@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
-	"github.com/nawhas/nawhas-operator/internal/buildinfo"
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
@@ -18,7 +17,7 @@ func migrateCommand() *cobra.Command {
 		Long: "migrate brings the version's database to this version's edition. Migrations that were applied before are left alone."}
 	database := databaseFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		edition, err := library.EditionOf(buildinfo.Version)
+		edition, err := ownEdition()
 		if err != nil {
 			return err
 		}

@@ -131,6 +131,14 @@ func TestExitCodes(t *testing.T) {
 			}
 		})
 	}
+	t.Run("another version's image", func(t *testing.T) {
+		t.Setenv("NAWHAS_VERSION", "9.9.9")
+		for _, name := range []string{"migrate", "replay", "follow", "verify", "serve"} {
+			if _, err := nawhas(t, name); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "9.9.9") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 	t.Run("no connection", func(t *testing.T) {
 		t.Setenv("NAWHAS_SOURCE_URL", "")
 		if _, err := nawhas(t, "replay"); exitCode(err) != exitUsage {

@@ -14,8 +14,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/nawhas/nawhas-operator/internal/buildinfo"
-	"github.com/nawhas/nawhas-operator/internal/library"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 )
 
@@ -83,7 +81,7 @@ func (f *projectFlags) run(cmd *cobra.Command, name string, engine engine, until
 }
 
 func (f *projectFlags) options(until int64) (projection.Options, error) {
-	edition, err := library.EditionOf(buildinfo.Version)
+	edition, err := ownEdition()
 	if err != nil {
 		return projection.Options{}, err
 	}

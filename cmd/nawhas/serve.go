@@ -47,6 +47,9 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if _, err := ownEdition(); err != nil {
+		return err
+	}
 	database, err := f.database.pool(ctx, "serve", f.databaseConnections)
 	if err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
-	"github.com/nawhas/nawhas-operator/internal/library"
 	"github.com/nawhas/nawhas-operator/internal/verify"
 )
 
@@ -50,7 +49,7 @@ func verifyCommand() *cobra.Command {
 }
 
 func verifyDatabase(ctx context.Context, database, source *connection) (verify.Evidence, error) {
-	edition, err := library.EditionOf(buildinfo.Version)
+	edition, err := ownEdition()
 	if err != nil {
 		return verify.Evidence{}, err
 	}
