@@ -102,5 +102,8 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("the log is not the one this database was built from: at position %d %s", e.Position, e.Reason)
 }
 
+// errNotDescribed means that a column changed its type under the reader.
+var errNotDescribed = errors.New("the log has another shape than described")
+
 // errNotOrdered would mean that the server broke ORDER BY.
 var errNotOrdered = errors.New("the log was read out of order")

@@ -1,10 +1,15 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // Limit bounds one reading of the log.
@@ -29,13 +34,14 @@ type Reader struct {
 	// later one of this session, shows all there will ever be.
 	settled int64
 	// hole is what must end before the hole after last can be passed.
-	hole *hold
-	dead int64
+	hole  *hold
+	dead  int64
+	names map[string]string
 }
 
 // Reader starts after the given position; 0 reads from the beginning.
 func (l *Log) Reader(db DB, after int64) *Reader {
-	return &Reader{log: l, db: db, last: after}
+	return &Reader{log: l, db: db, last: after, names: map[string]string{}}
 }
 
 // Settled tells the reader that its session has seen the watermark w, so that
@@ -140,32 +146,61 @@ func (r *Reader) read(ctx context.Context, limit Limit) ([]Event, error) {
 	if upTo == 0 {
 		upTo = math.MaxInt64
 	}
-	rows, err := r.db.Query(ctx, r.log.sql.read, r.last, upTo, limit.Events)
+	rows, err := r.db.Query(ctx, r.log.sql.read, pgx.QueryResultFormats{pgx.BinaryFormatCode}, r.last, upTo, limit.Events)
 	if err != nil {
 		return nil, fmt.Errorf("read the log after position %d: %w", r.last, err)
 	}
 	defer rows.Close()
-	events := make([]Event, 0, min(limit.Events, 1024))
-	size := 0
+	var events []Event
+	last, size := r.last, 0
 	for rows.Next() {
-		var e Event
-		var payload []byte
-		if err := rows.Scan(&e.Position, &e.ID, &e.Name, &e.Version, &payload, &e.RecordedAt); err != nil {
-			return nil, fmt.Errorf("read an event after position %d: %w", r.last, err)
+		e, err := r.decode(rows.RawValues())
+		if err != nil {
+			return nil, fmt.Errorf("read an event after position %d: %w", last, err)
 		}
-		if len(events) > 0 && e.Position <= events[len(events)-1].Position {
+		if e.Position <= last {
 			return nil, errNotOrdered
 		}
-		size += len(payload)
+		size += len(e.Payload)
 		if limit.Bytes > 0 && size > limit.Bytes && len(events) > 0 {
 			break
 		}
-		e.Payload, e.RecordedAt = payload, e.RecordedAt.In(time.UTC)
-		events = append(events, e)
+		events, last = append(events, e), e.Position
 	}
 	rows.Close()
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the log after position %d: %w", r.last, err)
 	}
 	return events, nil
+}
+
+// microsecondsTo2000 lies between the epochs of Unix and of Postgres.
+const microsecondsTo2000 = 946684800 * 1000000
+
+// decode reads a row in Postgres' binary format. The statement casts the
+// columns to types of these sizes.
+func (r *Reader) decode(row [][]byte) (Event, error) {
+	if len(row) != 6 || len(row[0]) != 8 || len(row[1]) != 16 || len(row[3]) != 2 || len(row[5]) != 8 {
+		return Event{}, errNotDescribed
+	}
+	recorded := int64(binary.BigEndian.Uint64(row[5])) + microsecondsTo2000 //nolint:gosec // the bits are what is wanted
+	return Event{
+		Position:   int64(binary.BigEndian.Uint64(row[0])), //nolint:gosec // the bits are what is wanted
+		ID:         uuid.UUID(row[1]),
+		Name:       r.intern(row[2]),
+		Version:    int16(binary.BigEndian.Uint16(row[3])), //nolint:gosec // the bits are what is wanted
+		Payload:    bytes.Clone(row[4]),
+		RecordedAt: time.UnixMicro(recorded).UTC(),
+	}, nil
+}
+
+// intern keeps one copy of each name; a log has few.
+func (r *Reader) intern(name []byte) string {
+	if known, ok := r.names[string(name)]; ok {
+		return known
+	}
+	if len(r.names) < 1000 {
+		r.names[string(name)] = string(name)
+	}
+	return string(name)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -162,9 +163,15 @@ func openUpload(payload []byte) (uuid.UUID, string, error) {
 	return id, *e.Path, storable(e.Path)
 }
 
+// changeable are the attributes that a Modified event may change.
+var changeable = []string{"name", "description", "avatar", "title", "year", "artwork"}
+
 // openChanges reads the changed attributes this edition knows. A log may hold
 // others, written by a later one.
 func openChanges(payload []byte) (uuid.UUID, Changes, error) {
+	if id, changes, ok := openPlainChanges(payload); ok {
+		return id, changes, nil
+	}
 	e, id, err := open(payload)
 	if err != nil {
 		return uuid.Nil, nil, err
@@ -174,7 +181,7 @@ func openChanges(payload []byte) (uuid.UUID, Changes, error) {
 		return uuid.Nil, nil, err
 	}
 	changes := Changes{}
-	for _, name := range []string{"name", "description", "avatar", "title", "year", "artwork"} {
+	for _, name := range changeable {
 		value, ok := members[name]
 		if !ok {
 			continue
@@ -189,6 +196,24 @@ func openChanges(payload []byte) (uuid.UUID, Changes, error) {
 		changes[name] = text
 	}
 	return id, changes, nil
+}
+
+// openPlainChanges reads in one go what nearly all payloads are: known
+// attributes with texts. It leaves everything else to openChanges.
+func openPlainChanges(payload []byte) (uuid.UUID, Changes, bool) {
+	var plain struct {
+		ID         *uuid.UUID `json:"id"`
+		Attributes Changes    `json:"attributes"`
+	}
+	if err := json.Unmarshal(payload, &plain); err != nil || plain.ID == nil || plain.Attributes == nil {
+		return uuid.Nil, nil, false
+	}
+	for name, text := range plain.Attributes {
+		if !slices.Contains(changeable, name) || storable(text) != nil {
+			return uuid.Nil, nil, false
+		}
+	}
+	return *plain.ID, plain.Attributes, true
 }
 
 func (e *envelope) attributes(into any) error {

@@ -33,6 +33,7 @@ type Edition struct {
 // the earlier ones, because every version's database is built from nothing.
 var editions = []Edition{
 	{Version: "3.1.2", Migrations: 2, Model: newModel},
+	{Version: "3.2.0", Migrations: 3, Model: newModelWithShelves},
 }
 
 // UnknownEditionError says that no edition fits a version.

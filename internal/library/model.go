@@ -75,8 +75,9 @@ var reciterShape = projection.Shape[reciter]{
 		e.Time(r.CreatedAt)
 		e.Time(r.UpdatedAt)
 	},
-	Targets: func(r *reciter) []any {
-		return []any{&r.ID, &r.Name, &r.Slug, &r.Description, &r.Avatar, &r.Revision, &r.CreatedAt, &r.UpdatedAt}
+	Decode: func(f *projection.Fields) reciter {
+		return reciter{ID: f.UUID(), Name: f.Text(), Slug: f.Text(), Description: f.OptionalText(), Avatar: f.OptionalText(),
+			Revision: f.Int32(), CreatedAt: f.Time(), UpdatedAt: f.Time()}
 	},
 }
 
@@ -94,8 +95,9 @@ var albumShape = projection.Shape[album]{
 		e.Time(a.CreatedAt)
 		e.Time(a.UpdatedAt)
 	},
-	Targets: func(a *album) []any {
-		return []any{&a.ID, &a.ReciterID, &a.Title, &a.Year, &a.Artwork, &a.Revision, &a.CreatedAt, &a.UpdatedAt}
+	Decode: func(f *projection.Fields) album {
+		return album{ID: f.UUID(), ReciterID: f.UUID(), Title: f.Text(), Year: f.Text(), Artwork: f.OptionalText(),
+			Revision: f.Int32(), CreatedAt: f.Time(), UpdatedAt: f.Time()}
 	},
 }
 
@@ -107,7 +109,7 @@ var tombstoneShape = projection.Shape[tombstone]{
 		e.UUID(t.ID)
 		e.Time(t.DeletedAt)
 	},
-	Targets: func(t *tombstone) []any { return []any{&t.ID, &t.DeletedAt} },
+	Decode: func(f *projection.Fields) tombstone { return tombstone{ID: f.UUID(), DeletedAt: f.Time()} },
 }
 
 // newModel is the model of edition 3.1.2.
@@ -116,7 +118,7 @@ func newModel() *projection.Model {
 	return &projection.Model{
 		Version:    "3.1.2",
 		Decoders:   decoders,
-		Projectors: []projection.Projector{&recitersProjector{t}, &albumsProjector{t}, &revisionsProjector{t}},
+		Projectors: []projection.Projector{&recitersProjector{t}, &albumsProjector{t}, &revisionsProjector{tables: t}},
 		Tables:     []projection.Table{t.reciters, t.albums, t.tombstones, t.revisions},
 		Indexes:    readerIndexes,
 	}
@@ -125,11 +127,11 @@ func newModel() *projection.Model {
 // readerIndexes are made when a replay ends. Names are not indexed in order:
 // nothing bounds their length, and readers sort by slug.
 var readerIndexes = []projection.Index{
-	{Name: "projected_events_event_id_projector_key",
+	{Table: "projected_events", Name: "projected_events_event_id_projector_key",
 		SQL: "ALTER TABLE projected_events ADD CONSTRAINT projected_events_event_id_projector_key UNIQUE (event_id, projector)"},
-	{Name: "projected_events_pkey", SQL: "ALTER TABLE projected_events ADD CONSTRAINT projected_events_pkey PRIMARY KEY (id)"},
-	{Name: "revisions_entity_version_key",
+	{Table: "projected_events", Name: "projected_events_pkey", SQL: "ALTER TABLE projected_events ADD CONSTRAINT projected_events_pkey PRIMARY KEY (id)"},
+	{Table: "revisions", Name: "revisions_entity_version_key",
 		SQL: "ALTER TABLE revisions ADD CONSTRAINT revisions_entity_version_key UNIQUE (entity, version)"},
-	{Name: "revisions_pkey", SQL: "ALTER TABLE revisions ADD CONSTRAINT revisions_pkey PRIMARY KEY (id)"},
-	{Name: "reciters_lower_name_idx", SQL: "CREATE INDEX reciters_lower_name_idx ON reciters USING hash (lower(name))"},
+	{Table: "revisions", Name: "revisions_pkey", SQL: "ALTER TABLE revisions ADD CONSTRAINT revisions_pkey PRIMARY KEY (id)"},
+	{Table: "reciters", Name: "reciters_lower_name_idx", SQL: "CREATE INDEX reciters_lower_name_idx ON reciters USING hash (lower(name))"},
 }

@@ -55,7 +55,7 @@ func (p *recitersProjector) Needs(e *projection.Event) {
 }
 
 func (p *recitersProjector) wantSlugs(name string, id uuid.UUID) {
-	for _, slug := range slugCandidates(name, id) {
+	for _, slug := range slugCandidates("reciter", name, id) {
 		p.bySlug.Want(slug)
 	}
 }
@@ -134,7 +134,7 @@ func (p *recitersProjector) remove(e *projection.Event, body *reciterDeleted) pr
 // freeSlug is the first candidate that no other reciter has. One that the
 // reciter has itself is free to it.
 func (p *recitersProjector) freeSlug(name string, id uuid.UUID) (string, projection.Outcome) {
-	candidates := slugCandidates(name, id)
+	candidates := slugCandidates("reciter", name, id)
 	for i, slug := range candidates[:2] {
 		if p.ownedByOther(slug, id) {
 			continue

@@ -16,8 +16,9 @@ const slugLength = 100
 var withoutMarks = []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Arabic, unicode.Hebrew}
 
 // slugBase turns a name into the words of an address, joined by single
-// hyphens. Letters of every script stay.
-func slugBase(name string) string {
+// hyphens. Letters of every script stay. A name without any becomes the kind of
+// thing it names.
+func slugBase(kind, name string) string {
 	var b strings.Builder
 	length, gap, letter := 0, false, rune(0)
 	for _, r := range norm.NFKD.String(name) {
@@ -44,19 +45,19 @@ func slugBase(name string) string {
 	}
 	base := norm.NFC.String(b.String())
 	if base == "" {
-		return "reciter"
+		return kind
 	}
 	if _, err := uuid.Parse(base); err == nil {
 		// An address may hold an id or a slug; they must not look alike.
-		return "reciter-" + base
+		return kind + "-" + base
 	}
 	return base
 }
 
-// slugCandidates are the slugs that a reciter of this name may get, in the
-// order of preference. A double hyphen never occurs in a base, so the last
+// slugCandidates are the slugs that an entity of this kind and name may get, in
+// the order of preference. A double hyphen never occurs in a base, so the last
 // candidate, which holds the whole id, cannot be anyone else's.
-func slugCandidates(name string, id uuid.UUID) [3]string {
-	base, digits := slugBase(name), strings.ReplaceAll(id.String(), "-", "")
+func slugCandidates(kind, name string, id uuid.UUID) [3]string {
+	base, digits := slugBase(kind, name), strings.ReplaceAll(id.String(), "-", "")
 	return [3]string{base, base + "--" + digits[:8], base + "--" + digits}
 }

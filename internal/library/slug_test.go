@@ -20,7 +20,7 @@ func TestSlugBase(t *testing.T) {
 		"":                                     "reciter",
 		"6ba7b810-9dad-11d1-80b4-00c04fd430c8": "reciter-6ba7b810-9dad-11d1-80b4-00c04fd430c8",
 	} {
-		if got := slugBase(name); got != want {
+		if got := slugBase("reciter", name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
@@ -33,14 +33,14 @@ func FuzzSlugBase(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		base := slugBase(name)
+		base := slugBase("reciter", name)
 		if base == "" || strings.Contains(base, "--") || strings.HasPrefix(base, "-") || strings.HasSuffix(base, "-") {
 			t.Errorf("%q: %q", name, base)
 		}
 		if !utf8.ValidString(base) || strings.ContainsRune(base, 0) || len(base) > 4*slugLength+20 {
 			t.Errorf("%q: %d bytes that no index should hold", name, len(base))
 		}
-		if candidates := slugCandidates(name, uuid.Nil); candidates[0] != base {
+		if candidates := slugCandidates("reciter", name, uuid.Nil); candidates[0] != base {
 			t.Errorf("%q: prefers %q to %q", name, candidates[0], base)
 		}
 	})

@@ -179,8 +179,8 @@ func (a *applier) project(events []Event) error {
 			a.noteSkipped(e)
 			continue
 		}
-		for _, p := range a.handlers[e.Kind()] {
-			b := a.projectors[p]
+		for n, p := range a.handlers[e.Kind()] {
+			b := &a.projectors[p]
 			outcome, err := b.projector.Apply(e)
 			if err != nil {
 				return e.poison(b.name, err.Error())
@@ -189,7 +189,7 @@ func (a *applier) project(events []Event) error {
 				a.noteOutcome(p, outcome)
 			}
 			row := a.projected.Row()
-			row.UUID(uuid.NewSHA1(b.namespace, e.ID[:]))
+			row.UUID(e.projected[n])
 			row.UUID(e.ID)
 			row.Text(b.name)
 			row.Time(now)

@@ -15,10 +15,18 @@ type decoder struct {
 	ignored map[Kind]bool
 	skip    map[uuid.UUID]bool
 	workers int
+	// namespaces are those of the projectors that handle a kind.
+	namespaces map[Kind][]uuid.UUID
 }
 
-func (r *run) decoder(m *Model) *decoder {
-	d := &decoder{kinds: m.Decoders, ignored: map[Kind]bool{}, skip: r.skip, workers: r.Decoders}
+func (a *applier) decoder() *decoder {
+	m := a.model
+	d := &decoder{kinds: m.Decoders, ignored: map[Kind]bool{}, skip: a.skip, workers: a.Decoders, namespaces: map[Kind][]uuid.UUID{}}
+	for kind, projectors := range a.handlers {
+		for _, p := range projectors {
+			d.namespaces[kind] = append(d.namespaces[kind], a.projectors[p].namespace)
+		}
+	}
 	for _, k := range m.Ignored {
 		d.ignored[k] = true
 	}
@@ -58,12 +66,22 @@ func (d *decoder) one(recorded eventlog.Event) Event {
 		if err != nil {
 			e.problem = "its payload cannot be read: " + err.Error()
 		}
-		e.Body = body
+		e.Body, e.projected = body, projectedIDs(d.namespaces[kind], e.ID)
 	case !d.ignored[kind]:
 		e.problem = "this edition does not know such an event"
 	}
 	e.Payload = nil
 	return e
+}
+
+// projectedIDs derives the ids of an event's rows in projected_events: UUIDs
+// of version 5 in the namespaces of the projectors.
+func projectedIDs(namespaces []uuid.UUID, event uuid.UUID) []uuid.UUID {
+	ids := make([]uuid.UUID, len(namespaces))
+	for i, namespace := range namespaces {
+		ids[i] = uuid.NewSHA1(namespace, event[:])
+	}
+	return ids
 }
 
 // poison describes what is wrong with an event.

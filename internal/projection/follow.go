@@ -78,16 +78,16 @@ func (s *session) follow(ctx context.Context) error {
 		p.Stage, p.Position, p.Target = string(s.checkpoint.Stage), s.checkpoint.Position, s.Until
 	})
 	f := &follower{applier: s.applier(), reader: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause}
-	f.decoder = s.decoder(f.model)
+	f.decode = f.applier.decoder()
 	return f.follow(ctx)
 }
 
 // follower is one session's way along the log.
 type follower struct {
 	*applier
-	decoder *decoder
-	reader  *eventlog.Reader
-	pause   time.Duration
+	decode *decoder
+	reader *eventlog.Reader
+	pause  time.Duration
 	// When the head was last read, and the version's database last touched.
 	headAt, touchedAt time.Time
 }
@@ -122,7 +122,7 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 	if err != nil || len(recorded) == 0 {
 		return false, err
 	}
-	err = f.apply(ctx, f.decoder.decode(recorded))
+	err = f.apply(ctx, f.decode.decode(recorded))
 	f.touchedAt = time.Now()
 	f.result.Dead += f.reader.Dead() - dead
 	return true, err

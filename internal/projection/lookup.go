@@ -65,7 +65,7 @@ func (l *Lookup[R, K]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if len(l.wanted) == 0 {
 		return false, nil
 	}
-	if err := l.table.fetch(ctx, conn, l.column, l.keyType+"[]", l.wanted); err != nil {
+	if err := l.table.fetch(ctx, conn, l.column, l.keyType+"[]", l.keys()); err != nil {
 		return false, err
 	}
 	for _, key := range l.wanted {
@@ -73,6 +73,14 @@ func (l *Lookup[R, K]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	}
 	l.wanted = l.wanted[:0]
 	return true, nil
+}
+
+// keys are the wanted ones in a form that the driver encodes well.
+func (l *Lookup[R, K]) keys() any {
+	if ids, ok := any(l.wanted).([]uuid.UUID); ok {
+		return uuidArray(ids)
+	}
+	return l.wanted
 }
 
 func (l *Lookup[R, K]) add(row *R) {

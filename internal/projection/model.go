@@ -3,6 +3,8 @@ package projection
 import (
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
 
@@ -28,6 +30,8 @@ type Event struct {
 	problem string
 	// skipped events are passed over on request.
 	skipped bool
+	// projected are the ids of its rows in projected_events, by handler.
+	projected []uuid.UUID
 }
 
 // Kind is the event's name and version.
@@ -59,8 +63,9 @@ type Projector interface {
 // that is cheaper than keeping it up to date.
 type Index struct {
 	// Name is the name of the index, by which the engine knows whether it is there.
-	Name string
-	SQL  string
+	Name  string
+	Table string
+	SQL   string
 }
 
 // Model is what one edition makes of the log. It holds the rows of the chunk

@@ -3,10 +3,8 @@ package projection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -80,7 +78,7 @@ func (s *session) replayLog(ctx context.Context) error {
 // applyLog reads and decodes ahead of the chunk that is being applied.
 func (s *session) applyLog(ctx context.Context, target int64) error {
 	a := s.applier()
-	d := s.decoder(a.model)
+	d := a.decoder()
 	chunks := make(chan []Event, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -130,42 +128,5 @@ func (s *session) mark(ctx context.Context, next Checkpoint) error {
 	}
 	s.checkpoint = next
 	s.progress.update(func(p *Report) { p.Stage = string(next.Stage) })
-	return nil
-}
-
-// complete makes the indexes of readers and declares the database complete,
-// this time on the disk.
-func (s *session) complete(ctx context.Context) error {
-	model := s.NewModel()
-	for _, index := range model.Indexes {
-		if err := s.makeIndex(ctx, index); err != nil {
-			return err
-		}
-	}
-	if _, err := s.database.Exec(ctx, "ANALYZE"); err != nil {
-		return fmt.Errorf("gather statistics: %w", err)
-	}
-	next := s.checkpoint
-	next.Stage = StageComplete
-	return pgx.BeginFunc(ctx, s.database, func(pgx.Tx) error {
-		if _, err := s.database.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
-			return fmt.Errorf("have the commit wait for the disk: %w", err)
-		}
-		return s.mark(ctx, next)
-	})
-}
-
-// makeIndex makes an index unless an earlier run has.
-func (s *session) makeIndex(ctx context.Context, index Index) error {
-	var there bool
-	if err := s.database.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{index.Name}.Sanitize()).Scan(&there); err != nil {
-		return fmt.Errorf("look for index %s: %w", index.Name, err)
-	}
-	if there {
-		return nil
-	}
-	if _, err := s.database.Exec(ctx, index.SQL); err != nil {
-		return fmt.Errorf("make index %s: %w", index.Name, err)
-	}
 	return nil
 }

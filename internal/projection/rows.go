@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Shape tells how rows of type R are stored. The first column is the key.
@@ -15,8 +16,8 @@ type Shape[R any] struct {
 	Key     func(*R) uuid.UUID
 	// Encode writes the fields in the order of the columns.
 	Encode func(*Encoder, *R)
-	// Targets are what the columns are scanned into.
-	Targets func(*R) []any
+	// Decode reads them in the same order.
+	Decode func(*Fields) R
 }
 
 // Rows is a table whose rows projectors look up, put and delete by key. It
@@ -32,6 +33,20 @@ type Rows[R any] struct {
 	encoder Encoder
 	mistake error
 }
+
+// uuidArray is an array that the driver encodes without a detour over text.
+type uuidArray []uuid.UUID
+
+// Dimensions implements pgtype.ArrayGetter.
+func (a uuidArray) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(a)), LowerBound: 1}} //nolint:gosec // a chunk has few keys
+}
+
+// Index implements pgtype.ArrayGetter.
+func (a uuidArray) Index(i int) any { return pgtype.UUID{Bytes: a[i], Valid: true} }
+
+// IndexType implements pgtype.ArrayGetter.
+func (a uuidArray) IndexType() any { return pgtype.UUID{} }
 
 // entry is a row as it is now, and whether the database has one of its key.
 type entry[R any] struct {
@@ -69,6 +84,16 @@ func (t *Rows[R]) Get(key uuid.UUID) (R, bool) {
 		return none, false
 	}
 	return e.row, true
+}
+
+// Known is what Get would return, or nothing while the row is still to be
+// fetched. It is for Needs, which follows references.
+func (t *Rows[R]) Known(key uuid.UUID) (R, bool) {
+	if e := t.entries[key]; e != nil && !e.requested && e.exists {
+		return e.row, true
+	}
+	var none R
+	return none, false
 }
 
 // Put inserts or replaces the row of its key.
@@ -126,10 +151,12 @@ func (t *Rows[R]) touch(key uuid.UUID, e *entry[R]) {
 	}
 }
 
+func (t *Rows[R]) title() string { return t.shape.Name }
+
 func (t *Rows[R]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	more := len(t.wanted) > 0
 	if more {
-		if err := t.fetch(ctx, conn, t.shape.Columns[0], "uuid[]", t.wanted); err != nil {
+		if err := t.fetch(ctx, conn, t.shape.Columns[0], "uuid[]", uuidArray(t.wanted)); err != nil {
 			return false, err
 		}
 		for _, key := range t.wanted {
@@ -151,15 +178,16 @@ func (t *Rows[R]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
 // already is kept: it may have been changed since.
 func (t *Rows[R]) fetch(ctx context.Context, conn *pgx.Conn, column, keyType string, keys any) error {
 	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY($1::%s)", columnList(t.shape.Columns),
-		pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{column}.Sanitize(), keyType), keys)
+		pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{column}.Sanitize(), keyType), pgx.QueryResultFormats{pgx.BinaryFormatCode}, keys)
 	if err != nil {
 		return fmt.Errorf("read rows of %s: %w", t.shape.Name, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var row R
-		if err := rows.Scan(t.shape.Targets(&row)...); err != nil {
-			return fmt.Errorf("read a row of %s: %w", t.shape.Name, err)
+		fields := Fields{values: rows.RawValues()}
+		row := t.shape.Decode(&fields)
+		if fields.err != nil {
+			return fmt.Errorf("read a row of %s: %w", t.shape.Name, fields.err)
 		}
 		t.keep(row)
 	}
@@ -203,7 +231,7 @@ func (t *Rows[R]) flush(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if len(stale) > 0 {
 		_, err := conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s = ANY($1::uuid[])",
-			pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{t.shape.Columns[0]}.Sanitize()), stale)
+			pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{t.shape.Columns[0]}.Sanitize()), uuidArray(stale))
 		if err != nil {
 			return fmt.Errorf("replace rows of %s: %w", t.shape.Name, err)
 		}

@@ -12,6 +12,8 @@ import (
 // Table is a table of the version's database as the engine uses it: [Rows] or
 // [Appends].
 type Table interface {
+	// title is the table's name.
+	title() string
 	// load fetches the rows that were asked for, and tells whether there were any.
 	load(ctx context.Context, conn *pgx.Conn) (bool, error)
 	// flush writes the net change since the last reset.
@@ -39,6 +41,8 @@ func (a *Appends) Row() *Encoder {
 	a.encoder.Row(len(a.columns))
 	return &a.encoder
 }
+
+func (a *Appends) title() string { return a.name }
 
 func (a *Appends) load(context.Context, *pgx.Conn) (bool, error) { return false, nil }
 
