@@ -20,20 +20,24 @@ import (
 // down is the command down. It ends only what this checkout's node started and
 // removes only what it wrote; another checkout's node goes on.
 func down(ctx context.Context, home layout) error {
-	if _, err := os.Stat(home.state); errors.Is(err, fs.ErrNotExist) {
-		return removeNamespace(ctx, home)
+	if _, err := os.Stat(home.namespaceFile()); err == nil {
+		if err := needRoot(); err != nil {
+			return err
+		}
 	}
-	if err := needRoot(); err != nil {
+	if err := reclaim(ctx, home); err != nil {
 		return err
 	}
-	stopContainers := func() error { return endShims(ctx, home) }
+	if _, err := os.Stat(home.state); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	for _, p := range all(home) {
 		signal := syscall.SIGTERM
 		switch p.name {
 		case "postgres":
 			signal = syscall.SIGINT // ends its sessions instead of waiting for them
 		case "containerd":
-			if err := stopContainers(); err != nil {
+			if err := endShims(ctx, home); err != nil {
 				return err
 			}
 		}
@@ -57,6 +61,31 @@ func down(ctx context.Context, home layout) error {
 	return nil
 }
 
+// reclaim ends what an earlier node of this checkout left behind when its
+// folder was deleted without `down`, as happens to the checkouts of a CI. What
+// runs in the checkout's network namespace can be nothing else.
+func reclaim(ctx context.Context, home layout) error {
+	if _, err := os.Stat(home.path("pid")); err == nil {
+		return nil
+	}
+	namespace, err := os.Stat(home.namespaceFile())
+	if err != nil {
+		return nil
+	}
+	fmt.Println("ending what an earlier node of this checkout left behind")
+	err = eachProcess(func(pid int) error {
+		own, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
+		if err != nil || !os.SameFile(namespace, own) {
+			return nil
+		}
+		return kill(pid)
+	})
+	if err != nil {
+		return err
+	}
+	return removeNamespace(ctx, home)
+}
+
 func removeNamespace(ctx context.Context, home layout) error {
 	if _, err := os.Stat(home.namespaceFile()); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -76,20 +105,37 @@ func endShims(ctx context.Context, home layout) error {
 			_, _ = ctr(ctx, home, "tasks", "delete", "--force", task) // what stays is killed below
 		}
 	}
+	return eachProcess(func(pid int) error {
+		if !isShim(home, pid) {
+			return nil
+		}
+		return kill(pid)
+	})
+}
+
+func eachProcess(do func(pid int) error) error {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
 	for _, entry := range processes {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || !isShim(home, pid) {
+		if err != nil {
 			continue
 		}
-		for _, child := range children(pid) {
-			_ = syscall.Kill(child, syscall.SIGKILL)
+		if err := do(pid); err != nil {
+			return err
 		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end a container's shim: %w", err)
+	}
+	return nil
+}
+
+// kill ends a process and its children: a container's processes, when it is
+// the container's shim.
+func kill(pid int) error {
+	for _, victim := range append(children(pid), pid) {
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("end process %d: %w", victim, err)
 		}
 	}
 	return nil
@@ -134,7 +180,7 @@ func unmountBelow(folder string) error {
 	}
 	slices.SortFunc(mounts, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	for _, mount := range mounts {
-		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("unmount %s: %w", mount, err)
 		}
 	}

@@ -28,7 +28,14 @@ func (l layout) namespaceFile() string { return "/run/netns/" + l.namespace }
 // refused at once instead of waiting for a time-out.
 func makeNamespace(ctx context.Context, home layout) error {
 	if _, err := os.Stat(home.namespaceFile()); err == nil {
-		return nil
+		routes, err := output(ctx, "ip", "-n", home.namespace, "route", "show", serviceCIDR)
+		if err == nil && routes != "" {
+			return nil
+		}
+		// The making was cut short; nothing can have started in it.
+		if err := removeNamespace(ctx, home); err != nil {
+			return err
+		}
 	}
 	if err := command(ctx, "ip", "netns", "add", home.namespace); err != nil {
 		return fmt.Errorf("make the network namespace: %w", err)

@@ -60,10 +60,16 @@ func startPostgres(ctx context.Context, home layout) error {
 	if err != nil {
 		return err
 	}
-	if err := initialise(ctx, data, programs, credential); err != nil {
-		return err
-	}
 	p := postgres(home)
+	if p.pid() == 0 {
+		if err := initialise(ctx, home, data, programs, credential); err != nil {
+			return err
+		}
+		// After a kill the lock can name a process that has not been reaped.
+		if err := os.Remove(filepath.Join(data, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the lock of Postgres: %w", err)
+		}
+	}
 	p.account = credential
 	p.argv = []string{filepath.Join(programs, "postgres"), "-D", data, "-c", "listen_addresses=127.0.0.1," + nodeAddress,
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=256MB", "-c", "max_wal_size=2GB"}
@@ -80,9 +86,16 @@ func startPostgres(ctx context.Context, home layout) error {
 }
 
 // The rules written here replace initdb's, so its --auth never counts.
-func initialise(ctx context.Context, data, programs string, credential *syscall.Credential) error {
-	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err == nil {
+func initialise(ctx context.Context, home layout, data, programs string, credential *syscall.Credential) error {
+	if _, err := readAccounts(home); err == nil {
 		return nil
+	}
+	// Without the accounts' passwords, data that is there was never finished.
+	if err := os.RemoveAll(data); err != nil {
+		return fmt.Errorf("remove unfinished data of Postgres: %w", err)
+	}
+	if err := own(data, credential); err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres",
 		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")

@@ -19,6 +19,9 @@ func up(ctx context.Context, home layout) error {
 	if err := installPackages(ctx); err != nil {
 		return err
 	}
+	if err := reclaim(ctx, home); err != nil {
+		return err
+	}
 	if err := home.prepare(); err != nil {
 		return err
 	}

@@ -51,12 +51,21 @@ func (o *outcome) count(err error) {
 	o.err = err
 }
 
+func (o *outcome) add(other outcome) {
+	o.passed += other.passed
+	o.failed += other.failed
+	o.skipped += other.skipped
+	o.err = errors.Join(o.err, other.err)
+}
+
 func unit(ctx context.Context) outcome {
 	packages, err := packagesWhere(ctx, func(needsServer bool) bool { return !needsServer })
 	if err != nil {
 		return outcome{failed: 1, err: err}
 	}
-	return goTest(ctx, "unit", packages...)
+	o := goTest(ctx, "unit", packages...)
+	o.add(gotestsum(ctx, "unit-node", "go", "-C", "hack/node", "test", "-json", "./..."))
+	return o
 }
 
 func integration(ctx context.Context) outcome {

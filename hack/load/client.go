@@ -1,0 +1,108 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const requestTimeout = 10 * time.Second
+
+// client is one keep-alive connection, as one user's.
+type client struct {
+	url  string
+	http http.Client
+	load *Load
+}
+
+func newClient(url string, l *Load) *client {
+	return &client{url: url, load: l, http: http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
+}
+
+// receipt is the answer to a write.
+type receipt struct {
+	ID       uuid.UUID `json:"id"`
+	Changed  bool      `json:"changed"`
+	Position int64     `json:"position"`
+}
+
+// write sends a command under a key of its own, and notes it when it is
+// acknowledged.
+func (c *client) write(ctx context.Context, method, path string, after int64, body any) (receipt, bool) {
+	event, err := uuid.NewV7()
+	if err != nil {
+		c.load.failed(method+" "+path, err)
+		return receipt{}, false
+	}
+	var r receipt
+	version, ok := c.do(ctx, method, path, after, event.String(), body, &r)
+	if ok && r.Changed {
+		c.load.acknowledged(Write{At: time.Now(), Event: event, Entity: r.ID, Position: r.Position, Version: version})
+	}
+	return r, ok
+}
+
+// read asks for something from a database that has reached a position.
+func (c *client) read(ctx context.Context, path string, after int64, into any) bool {
+	_, ok := c.do(ctx, http.MethodGet, path, after, "", nil, into)
+	return ok
+}
+
+func (c *client) do(ctx context.Context, method, path string, after int64, key string, body, into any) (version string, ok bool) {
+	version, err := c.exchange(ctx, method, path, after, key, body, into)
+	if err != nil {
+		c.load.failed(method+" "+path, err)
+		return "", false
+	}
+	return version, true
+}
+
+func (c *client) exchange(ctx context.Context, method, path string, after int64, key string, body, into any) (version string, err error) {
+	request, err := c.request(ctx, method, path, after, key, body)
+	if err != nil {
+		return "", err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", err
+	}
+	version = response.Header.Get("Nawhas-Version")
+	c.load.answered(time.Now(), version)
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return version, fmt.Errorf("%s from version %s: %s", response.Status, version, content)
+	}
+	return version, json.Unmarshal(content, into)
+}
+
+func (c *client) request(ctx context.Context, method, path string, after int64, key string, body any) (*http.Request, error) {
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, content)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Nawhas-Position", strconv.FormatInt(after, 10))
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+	return request, nil
+}
