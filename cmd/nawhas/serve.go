@@ -68,7 +68,11 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		defer func() { _ = uploads.Close() }()
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("version", buildinfo.Version)
-	s, err := server.New(server.Options{Version: buildinfo.Version, Database: database, Source: source,
+	edition, err := ownEdition()
+	if err != nil {
+		return err
+	}
+	s, err := server.New(server.Options{Version: buildinfo.Version, Shelves: edition.Shelves, Database: database, Source: source,
 		Log: eventlog.New(eventlog.DefaultTable()), Uploads: uploads, ReadWait: f.readWait, RequestTimeout: f.request,
 		ShutdownDelay: f.shutdownDelay, DrainTimeout: f.drain, Logger: logger})
 	if err != nil {

@@ -27,13 +27,15 @@ type Edition struct {
 	Migrations int32
 	// Model makes a fresh model of the edition.
 	Model func() *projection.Model
+	// Shelves says that albums have slugs and are counted.
+	Shelves bool
 }
 
 // editions in ascending order. A later one adds its migrations to those of
 // the earlier ones, because every version's database is built from nothing.
 var editions = []Edition{
 	{Version: "3.1.2", Migrations: 2, Model: newModel},
-	{Version: "3.2.0", Migrations: 3, Model: newModelWithShelves},
+	{Version: "3.2.0", Migrations: 3, Model: newModelWithShelves, Shelves: true},
 }
 
 // UnknownEditionError says that no edition fits a version.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestEditionOf(t *testing.T) {
-	for version, want := range map[string]string{"3.1.2": "3.1.2", "3.1.3": "3.1.2", "3.1.2-rc.1": "3.1.2", "4.0.0-beta": "3.1.2", "10.0.0": "3.1.2"} {
+	for version, want := range map[string]string{"3.1.2": "3.1.2", "3.1.3": "3.1.2", "3.1.2-rc.1": "3.1.2", "4.0.0-beta": "3.2.0", "10.0.0": "3.2.0", "3.2.0": "3.2.0", "3.1.99": "3.1.2"} {
 		if e, err := library.EditionOf(version); err != nil || e.Version != want {
 			t.Errorf("%s: edition %s, %v; want %s", version, e.Version, err, want)
 		}

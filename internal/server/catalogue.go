@@ -26,6 +26,7 @@ type Reciter struct {
 	Avatar      *string   `json:"avatar" doc:"The avatar's key under /v1/uploads."`
 	CreatedAt   time.Time `json:"createdAt"`
 	UpdatedAt   time.Time `json:"updatedAt"`
+	AlbumCount  *int32    `json:"albumCount,omitempty" doc:"How many albums the reciter has. Since 3.2.0."`
 }
 
 // Album is an album as the version's database has it.
@@ -37,6 +38,7 @@ type Album struct {
 	Artwork   *string   `json:"artwork" doc:"The artwork's key under /v1/uploads."`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+	Slug      *string   `json:"slug,omitempty" doc:"The title in a form for addresses; unique for the reciter. Since 3.2.0."`
 }
 
 // Revision is an entity as it was after one event.
@@ -48,7 +50,20 @@ type Revision struct {
 }
 
 // catalogue reads the version's database.
-type catalogue struct{ db *pgxpool.Pool }
+type catalogue struct {
+	db *pgxpool.Pool
+	// reciterColumns and albumColumns are what the edition's tables have.
+	reciterColumns, albumColumns string
+}
+
+func newCatalogue(db *pgxpool.Pool, shelves bool) *catalogue {
+	c := &catalogue{db: db, reciterColumns: reciterColumns + `, NULL::integer`, albumColumns: albumColumns + `, NULL::text`}
+	if shelves {
+		c.reciterColumns = reciterColumns + `, coalesce((SELECT s.albums FROM shelves s WHERE s.id = r.id), 0)`
+		c.albumColumns = albumColumns + `, (SELECT s.slug FROM shelved_albums s WHERE s.id = a.id)`
+	}
+	return c
+}
 
 // reference names a reciter by id or by slug; the other one is null.
 type reference struct {
@@ -108,7 +123,7 @@ func (c *catalogue) reciters(ctx context.Context, paging Paging) (int64, Page[Re
 	page := Page[Reciter]{Items: []Reciter{}, Page: paging.Page, PerPage: paging.PerPage}
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
 		one(batch, &page.Total, `SELECT count(*) FROM reciters`)
-		many(batch, &page.Items, `SELECT `+reciterColumns+` FROM reciters r ORDER BY r.slug LIMIT $1 OFFSET $2`,
+		many(batch, &page.Items, `SELECT `+c.reciterColumns+` FROM reciters r ORDER BY r.slug LIMIT $1 OFFSET $2`,
 			paging.PerPage, paging.offset())
 	})
 	return position, page, err
@@ -117,7 +132,7 @@ func (c *catalogue) reciters(ctx context.Context, paging Paging) (int64, Page[Re
 func (c *catalogue) reciter(ctx context.Context, which reference) (int64, Reciter, error) {
 	var reciter Reciter
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
-		entity(batch, &reciter, `SELECT `+reciterColumns+` FROM reciters r WHERE `+isReciter, which.id, which.slug)
+		entity(batch, &reciter, `SELECT `+c.reciterColumns+` FROM reciters r WHERE `+isReciter, which.id, which.slug)
 	})
 	return position, reciter, err
 }
@@ -137,7 +152,7 @@ func (c *catalogue) albums(ctx context.Context, of reference, paging Paging) (in
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
 		one(batch, &reciter, `SELECT r.id FROM reciters r WHERE `+isReciter, of.id, of.slug)
 		one(batch, &page.Total, `SELECT count(*) FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter, of.id, of.slug)
-		many(batch, &page.Items, `SELECT `+albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+
+		many(batch, &page.Items, `SELECT `+c.albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+
 			` ORDER BY a.year DESC, a.title, a.id LIMIT $3 OFFSET $4`, of.id, of.slug, paging.PerPage, paging.offset())
 	})
 	return position, page, err
@@ -146,7 +161,7 @@ func (c *catalogue) albums(ctx context.Context, of reference, paging Paging) (in
 func (c *catalogue) album(ctx context.Context, of reference, id uuid.UUID) (int64, Album, error) {
 	var album Album
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
-		entity(batch, &album, `SELECT `+albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+` AND a.id = $3`,
+		entity(batch, &album, `SELECT `+c.albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+` AND a.id = $3`,
 			of.id, of.slug, id)
 	})
 	return position, album, err

@@ -28,6 +28,8 @@ const (
 type Options struct {
 	// Version is reported by every response.
 	Version string
+	// Shelves says that the version's database has slugs and counts of albums.
+	Shelves bool
 	// Database is the version's database; the server only reads it.
 	Database *pgxpool.Pool
 	// Source holds the log that commands append to.
@@ -68,7 +70,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options:   options,
-		catalogue: &catalogue{db: options.Database},
+		catalogue: newCatalogue(options.Database, options.Shelves),
 		pen:       newPen(options.Log, options.Source),
 	}
 	s.tide = newTide(s.catalogue.position, tideInterval)

@@ -15,6 +15,8 @@ type invariant struct {
 	figure string
 	faults string
 	wrong  string
+	// shelves says that it is about tables that only editions with shelves have.
+	shelves bool
 }
 
 // The revisions' side of the comparisons is written out once: the last revision
@@ -77,6 +79,22 @@ var invariants = []invariant{
 		faults: `SELECT t.id::text FROM tombstones t
 			WHERE EXISTS (SELECT FROM reciters r WHERE r.id = t.id) OR EXISTS (SELECT FROM albums a WHERE a.id = t.id)`,
 		wrong: "deleted entities that are still there",
+	},
+	{
+		name: "shelves-complete", unit: "albums", figure: "SELECT count(*) FROM shelved_albums", shelves: true,
+		faults: `SELECT 'album:' || id FROM albums a FULL JOIN shelved_albums s USING (id) WHERE a.reciter_id IS DISTINCT FROM s.reciter_id`,
+		wrong:  "albums that are not on their reciter's shelf, or shelved albums that are not there",
+	},
+	{
+		name: "shelves-counted", unit: "shelves", figure: "SELECT count(*) FROM shelves", shelves: true,
+		faults: `SELECT 'reciter:' || id FROM (SELECT reciter_id AS id, count(*) AS n FROM albums GROUP BY 1) a
+			FULL JOIN shelves s USING (id) WHERE a.n IS DISTINCT FROM s.albums`,
+		wrong: "shelves that count another number of albums than there are",
+	},
+	{
+		name: "shelf-slugs-unique", unit: "albums", figure: "SELECT count(*) FROM shelved_albums", shelves: true,
+		faults: `SELECT 'album:' || min(id::text) FROM shelved_albums GROUP BY reciter_id, slug HAVING count(*) > 1`,
+		wrong:  "slugs that more than one album of a shelf has",
 	},
 }
 

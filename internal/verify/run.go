@@ -43,7 +43,7 @@ type check struct {
 	run  func(context.Context, *inspection) (Check, error)
 }
 
-func checks() []check {
+func checks(e library.Edition) []check {
 	all := []check{
 		{"checkpoint", checkCheckpoint},
 		{"schema", checkSchema},
@@ -52,6 +52,9 @@ func checks() []check {
 		{"completeness", checkCompleteness},
 	}
 	for _, i := range invariants {
+		if i.shelves && !e.Shelves {
+			continue
+		}
 		all = append(all, check{i.name, i.check})
 	}
 	return all
@@ -117,7 +120,7 @@ func (in *inspection) all(ctx context.Context) error {
 	if err := in.summariseLog(ctx); err != nil {
 		return err
 	}
-	for _, c := range checks() {
+	for _, c := range checks(in.Edition) {
 		result, err := in.one(ctx, c)
 		if err != nil {
 			return fmt.Errorf("check %s: %w", c.name, err)

@@ -174,7 +174,7 @@ func TestDamageIsCaughtByTheCheckThatShould(t *testing.T) {
 			if len(check.Samples) > maxSamples {
 				t.Errorf("%d samples", len(check.Samples))
 			}
-			if len(evidence.Checks) != len(checks()) {
+			if len(evidence.Checks) != len(checks(b.edition)) {
 				t.Errorf("only %d checks were made", len(evidence.Checks))
 			}
 		})
