@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -84,8 +85,21 @@ func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, worklo
 	template.Annotations[v1alpha1.AnnotationDrained] = strconv.Itoa(int(v.Drains))
 	return &appsv1.Deployment{
 		ObjectMeta: s.objectMeta(objectName(s.release.Name, workload.Name, v.Version), labels),
-		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To(replicas), Selector: selector(labels), Template: template},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(replicas), Selector: selector(labels), Template: template,
+			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: pace(v)},
+		},
 	}
+}
+
+// pace is how pods are replaced: one after the other while they serve, and all
+// at once when another version has taken over, so that clients which hold
+// connections to them let go at once.
+func pace(v *ledger.Version) *appsv1.RollingUpdateDeployment {
+	if v.Role == ledger.Live {
+		return &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.FromInt32(0)), MaxSurge: ptr.To(intstr.FromString("25%"))}
+	}
+	return &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.FromString("100%")), MaxSurge: ptr.To(intstr.FromInt32(0))}
 }
 
 func (r *Reconciler) convergeDeployment(ctx context.Context, s *scope, deployment *appsv1.Deployment) error {
