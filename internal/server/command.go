@@ -66,9 +66,8 @@ func (s *Server) submit(ctx context.Context, c command, decide func(context.Cont
 	position, err := s.pen.append(ctx, *decided.event)
 	s.metrics.appended(c.event, err)
 	switch {
-	case errors.Is(err, errDuplicate) && c.key != uuid.Nil:
-		first, err := s.earlier(ctx, c)
-		return receiptOf(first), err
+	case errors.Is(err, errDuplicate):
+		return s.repeated(ctx, c, decided.event.ID)
 	case errors.Is(err, errMayNotWrite):
 		return Receipt{}, unavailable(time.Second, "this version may not write at the moment: it is not live yet, or another version has "+
 			"taken its place; send the command again to the Service of the live version")
@@ -116,6 +115,18 @@ func (s *Server) earlier(ctx context.Context, c command) (*recorded, error) {
 		return nil, errOtherCommand
 	}
 	return first, err
+}
+
+// repeated answers a command whose key was used while it was being decided.
+func (s *Server) repeated(ctx context.Context, c command, id uuid.UUID) (Receipt, error) {
+	first, err := s.pen.mustFind(ctx, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if !c.same(first) {
+		return Receipt{}, errOtherCommand
+	}
+	return receiptOf(first), nil
 }
 
 func receiptOf(event *recorded) Receipt {

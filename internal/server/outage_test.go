@@ -56,17 +56,20 @@ func (w *world) eventually(status int, method, path, body string) {
 }
 
 // TestCommandsAreRecordedOnceWhenSessionsDie sends commands with keys, again
-// until they succeed, while the server's sessions are ended at random.
+// until they succeed, while the server's sessions are ended again and again.
 func TestCommandsAreRecordedOnceWhenSessionsDie(t *testing.T) {
-	const clients, each = 4, 25
+	const clients, each = 4, 12
 	w := newWorld(t)
-	done := make(chan struct{})
+	kill := make(chan struct{}) // one killing for some requests, so that there is progress on a slow machine too
 	var killer, senders sync.WaitGroup
-	killer.Go(func() { w.endSessions(done) })
+	killer.Go(func() { w.endSessions(kill) })
 	for c := range clients {
 		senders.Go(func() {
 			for i := range each {
 				body, key := fmt.Sprintf(`{"name": "Reciter %d of %d"}`, i, c), uuid.NewString()
+				if rand.IntN(2) == 0 {
+					kill <- struct{}{}
+				}
 				w.until(http.StatusCreated, body, key)
 				if rand.IntN(3) == 0 {
 					w.until(http.StatusCreated, body, key)
@@ -75,7 +78,7 @@ func TestCommandsAreRecordedOnceWhenSessionsDie(t *testing.T) {
 		})
 	}
 	senders.Wait()
-	close(done)
+	close(kill)
 	killer.Wait()
 	names := map[any]int{}
 	for _, event := range w.events() {
@@ -107,22 +110,16 @@ func (w *world) until(status int, body, key string) {
 	w.t.Error("a command never succeeded")
 }
 
-func (w *world) endSessions(done <-chan struct{}) {
+func (w *world) endSessions(kill <-chan struct{}) {
 	conn, err := pgx.Connect(w.t.Context(), w.source)
-	if err != nil {
-		w.t.Error(err)
-		return
-	}
-	defer func() { _ = conn.Close(w.t.Context()) }()
-	for {
-		select {
-		case <-done:
-			return
-		case <-time.After(15 * time.Millisecond):
-			if _, err := conn.Exec(w.t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", w.role); err != nil {
-				w.t.Error(err)
-				return
-			}
+	for range kill {
+		if err == nil {
+			_, err = conn.Exec(w.t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", w.role)
 		}
 	}
+	if err != nil {
+		w.t.Errorf("end the server's sessions: %v", err)
+		return
+	}
+	_ = conn.Close(w.t.Context())
 }

@@ -58,9 +58,9 @@ func (p *pen) append(ctx context.Context, event eventlog.NewEvent) (int64, error
 	}
 	position, err = p.attempt(ctx, event)
 	if errors.Is(err, errDuplicate) {
-		first, findErr := p.find(ctx, event.ID)
-		if findErr != nil {
-			return 0, findErr
+		first, err := p.mustFind(ctx, event.ID)
+		if err != nil {
+			return 0, err
 		}
 		return first.position, nil
 	}
@@ -99,6 +99,15 @@ func (p *pen) find(ctx context.Context, id uuid.UUID) (*recorded, error) {
 		found.name = ""
 	}
 	return &found, nil
+}
+
+// mustFind looks up an event that the log has refused as a duplicate.
+func (p *pen) mustFind(ctx context.Context, id uuid.UUID) (*recorded, error) {
+	found, err := p.find(ctx, id)
+	if err == nil && found == nil {
+		return nil, fmt.Errorf("event %s was refused as a duplicate and is not in the log; it must be append-only", id)
+	}
+	return found, err
 }
 
 // same tells whether a recorded event is what this command asked for, as far as

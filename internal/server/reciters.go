@@ -13,7 +13,7 @@ import (
 
 var (
 	readErrors    = []int{http.StatusNotFound, http.StatusServiceUnavailable}
-	commandErrors = []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
+	commandErrors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}
 )
 
 // ReciterPath is the part of an address that names a reciter.
