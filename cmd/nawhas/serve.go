@@ -47,7 +47,8 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if _, err := ownEdition(); err != nil {
+	edition, err := ownEdition()
+	if err != nil {
 		return err
 	}
 	database, err := f.database.pool(ctx, "serve", f.databaseConnections)
@@ -68,10 +69,6 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		defer func() { _ = uploads.Close() }()
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("version", buildinfo.Version)
-	edition, err := ownEdition()
-	if err != nil {
-		return err
-	}
 	s, err := server.New(server.Options{Version: buildinfo.Version, Shelves: edition.Shelves, Database: database, Source: source,
 		Log: eventlog.New(eventlog.DefaultTable()), Uploads: uploads, ReadWait: f.readWait, RequestTimeout: f.request,
 		ShutdownDelay: f.shutdownDelay, DrainTimeout: f.drain, Logger: logger})

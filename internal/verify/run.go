@@ -63,11 +63,26 @@ func checks(e library.Edition) []check {
 // Run makes all checks, also after one has failed. The error is a *FailedError
 // when any did; with any other error the verification did not come to an end
 // and proves nothing.
-func Run(ctx context.Context, options Options) (Evidence, error) {
+func Run(ctx context.Context, options Options) (evidence Evidence, err error) {
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, options.Database, snapshot, func(database pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, options.Source, snapshot, func(source pgx.Tx) error {
+			evidence, err = inspect(ctx, options, database, source)
+			return err
+		})
+	})
+	return evidence, err
+}
+
+// inspect makes all checks in two transactions that show one snapshot each.
+func inspect(ctx context.Context, options Options, database, source pgx.Tx) (Evidence, error) {
 	evidence := Evidence{Version: options.Version, Edition: options.Edition.Version, Job: options.Job, Build: options.Build,
 		StartedAt: time.Now().UTC().Truncate(time.Millisecond), Database: options.Database.Config().Database}
-	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence}
-	err := in.pinned(ctx, func() error { return in.all(ctx) })
+	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence, database: database, source: source}
+	err := in.pin(ctx)
+	if err == nil {
+		err = in.all(ctx)
+	}
 	evidence.Seconds = time.Since(evidence.StartedAt).Seconds()
 	if err != nil {
 		return evidence, fmt.Errorf("verify %s: %w", evidence.Database, err)
@@ -82,31 +97,20 @@ func Run(ctx context.Context, options Options) (Evidence, error) {
 	return evidence, nil
 }
 
-// pinned runs the checks in one snapshot of each database. The database's comes
-// first: what its checkpoint counts is then visible in the log's.
-func (in *inspection) pinned(ctx context.Context, checks func() error) error {
-	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return pgx.BeginTxFunc(ctx, in.Database, snapshot, func(database pgx.Tx) error {
-		in.database = database
-		if err := patient(ctx, database); err != nil {
-			return err
-		}
-		var err error
-		if in.checkpoint, err = projection.ReadCheckpoint(ctx, database); err != nil {
-			return err
-		}
-		in.evidence.Position = in.checkpoint.Position
-		return pgx.BeginTxFunc(ctx, in.Source, snapshot, func(source pgx.Tx) error {
-			in.source = source
-			if err := patient(ctx, source); err != nil {
-				return err
-			}
-			if err := in.Log.Check(ctx, source); err != nil {
-				return err
-			}
-			return checks()
-		})
-	})
+// pin takes the snapshots. The database's comes first: what its checkpoint
+// counts is then visible in the log's.
+func (in *inspection) pin(ctx context.Context) (err error) {
+	if err := patient(ctx, in.database); err != nil {
+		return err
+	}
+	if in.checkpoint, err = projection.ReadCheckpoint(ctx, in.database); err != nil {
+		return err
+	}
+	in.evidence.Position = in.checkpoint.Position
+	if err := patient(ctx, in.source); err != nil {
+		return err
+	}
+	return in.Log.Check(ctx, in.source)
 }
 
 // patient allows one connection to sit in its transaction while the other one
