@@ -5,14 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-const requestTimeout = 10 * time.Second
+const (
+	requestTimeout = 10 * time.Second
+	propagation    = 30 * time.Second
+)
 
 // Reciter is one reciter as a client of the application reads it.
 type Reciter struct {
@@ -41,6 +46,29 @@ func (c *Cluster) ReadReciter(ctx context.Context, namespace, service string) (R
 	return reciter, err
 }
 
+// Address is the Service's, which works where Local is true. It waits until
+// kube-proxy has told the node of a Service that is new.
+func (c *Cluster) Address(ctx context.Context, namespace, service string) (string, error) {
+	var s corev1.Service
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: service}, &s); err != nil {
+		return "", fmt.Errorf("find the Service %s: %w", service, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, propagation)
+	defer cancel()
+	address := net.JoinHostPort(s.Spec.ClusterIP, strconv.Itoa(int(s.Spec.Ports[0].Port)))
+	err := Until(ctx, 100*time.Millisecond, func() (bool, error) {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return false, nil //nolint:nilerr // it is tried again
+		}
+		return true, conn.Close()
+	})
+	if err != nil {
+		return "", fmt.Errorf("the Service %s accepts no connection within %s: %w", service, propagation, err)
+	}
+	return "http://" + address, nil
+}
+
 // get goes to the Service's address where this machine reaches it, and through
 // the API server elsewhere, which tells no headers.
 func (c *Cluster) get(ctx context.Context, namespace, service, path string, into any) (version string, err error) {
@@ -51,13 +79,13 @@ func (c *Cluster) get(ctx context.Context, namespace, service, path string, into
 		}
 		return "", decode([]byte(out), path, into)
 	}
-	var s corev1.Service
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: service}, &s); err != nil {
-		return "", fmt.Errorf("find the Service %s: %w", service, err)
+	address, err := c.Address(ctx, namespace, service)
+	if err != nil {
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Spec.ClusterIP+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
 	if err != nil {
 		return "", fmt.Errorf("ask for %s: %w", path, err)
 	}

@@ -1,6 +1,8 @@
-// Command demo shows a release on a real cluster: it fills a log, installs the
+// Command demo shows releases on a real cluster: it fills a log, installs the
 // operator, applies config/samples, follows the release until its version is
-// live, reads through the Service, and audits the outcome without the engine.
+// live, and reads through the Service. Then it goes to the next version, back
+// and forward again while readers and writers work, and audits the log and all
+// databases without the engine.
 //
 // It leaves everything running, and ends with 1 when anything was found.
 package main
@@ -74,7 +76,13 @@ func run(ctx context.Context, events, seed int64) error {
 	if err := read(ctx, c); err != nil {
 		return err
 	}
-	return auditAll(ctx, c, s, database)
+	if err := auditFirst(ctx, c, s, database); err != nil {
+		return err
+	}
+	if err := underLoad(ctx, c, s); err != nil {
+		return err
+	}
+	return conclude(c, s)
 }
 
 // fillLog makes the log and generates events, unless there are enough already.
@@ -99,44 +107,59 @@ func fillLog(ctx context.Context, c *cluster.Cluster, events, seed int64) error 
 	return show(ctx, nawhas, "generate", "--events", fmt.Sprint(events), "--seed", fmt.Sprint(seed))
 }
 
-// read is what a client sees.
+// read is what a client sees. Nodes take a moment to learn of a new Service.
 func read(ctx context.Context, c *cluster.Cluster) error {
-	reciter, err := c.ReadReciter(ctx, namespace, service)
-	if err != nil {
-		return err
+	var reciter cluster.Reciter
+	var err error
+	bounded, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	unreachable := cluster.Until(bounded, look, func() (bool, error) {
+		reciter, err = c.ReadReciter(bounded, namespace, service)
+		return err == nil, nil
+	})
+	if unreachable != nil {
+		return errors.Join(unreachable, err)
 	}
 	fmt.Printf("read through the Service %s: %q (%s), answered by version %s\n", service, reciter.Name, reciter.Slug, reciter.Version)
 	return nil
 }
 
-func auditAll(ctx context.Context, c *cluster.Cluster, s *summary, database string) error {
+// auditFirst compares the first version's database with the log.
+func auditFirst(ctx context.Context, c *cluster.Cluster, s *summary, database string) error {
 	fmt.Println("auditing the database against the log, in SQL and without the engine")
-	sourceURL, err := onDatabase(c.AuditURL, "source")
+	source, err := sourceURL(c)
 	if err != nil {
 		return err
-	}
-	if c.AuditURL == c.DatabasesURL {
-		sourceURL = c.SourceURL
 	}
 	databaseURL, err := onDatabase(c.AuditURL, database)
 	if err != nil {
 		return err
 	}
-	var findings audit.Findings
-	err = s.time("audit", func() error {
-		findings, err = audit.Run(ctx, sourceURL, databaseURL)
+	return s.time("audit", func() error {
+		findings, err := audit.Run(ctx, source, databaseURL)
+		s.add(findings)
 		return err
 	})
-	if err != nil {
-		return err
+}
+
+// sourceURL is the log as the auditor reads it.
+func sourceURL(c *cluster.Cluster) (string, error) {
+	if c.AuditURL == c.DatabasesURL {
+		return c.SourceURL, nil
 	}
-	s.add(findings)
+	return onDatabase(c.AuditURL, "source")
+}
+
+func conclude(c *cluster.Cluster, s *summary) error {
 	if err := s.write(filepath.Join(c.Root, "bin", "demo", "summary.json")); err != nil {
 		return err
 	}
 	s.print(c)
-	if !findings.Clean() {
+	if s.Lost+s.Duplicated+s.Reordered+s.Wrong > 0 {
 		return errFindings
+	}
+	if s.FailedRequests+s.StaleReads > 0 {
+		return errUnderLoad
 	}
 	return nil
 }
