@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -18,7 +19,11 @@ import (
 
 var server *pgtest.Server
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Run(m, &server)) }
+func TestMain(m *testing.M) {
+	// Each check talks to a server; -rapid.checks asks for more of them.
+	_ = flag.Set("rapid.checks", "30")
+	os.Exit(pgtest.Run(m, &server))
+}
 
 // serial keeps the roles of different tests apart.
 var serial atomic.Int64
