@@ -13,12 +13,7 @@ import (
 // AlbumPath is the part of an address that names an album.
 type AlbumPath struct {
 	ReciterPath
-	Album string `path:"album" format:"uuid" doc:"The album's id."`
-}
-
-func (p AlbumPath) albumID() uuid.UUID {
-	id, _ := uuid.Parse(p.Album) // huma has checked the format
-	return id
+	Album string `path:"album" maxLength:"500" doc:"The album's id or, since 3.2.0, its slug."`
 }
 
 type newAlbum struct {
@@ -115,7 +110,7 @@ func (s *Server) modifyAlbum(ctx context.Context, in *changedAlbum) (*receipt, e
 	if err := f.problem(); err != nil {
 		return nil, err
 	}
-	c := command{key: in.key(), event: library.AlbumModified, entity: in.albumID(), attributes: changes}
+	c := command{key: in.key(), event: library.AlbumModified, entity: entityIn(in.Album), attributes: changes}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
 		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
@@ -131,7 +126,7 @@ func (s *Server) modifyAlbum(ctx context.Context, in *changedAlbum) (*receipt, e
 }
 
 func (s *Server) deleteAlbum(ctx context.Context, in *deletedAlbum) (*receipt, error) {
-	c := command{key: in.key(), event: library.AlbumDeleted, entity: in.albumID()}
+	c := command{key: in.key(), event: library.AlbumDeleted, entity: entityIn(in.Album)}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
 		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
@@ -143,6 +138,6 @@ func (s *Server) deleteAlbum(ctx context.Context, in *deletedAlbum) (*receipt, e
 }
 
 func (s *Server) album(ctx context.Context, path AlbumPath) (int64, Album, error) {
-	position, album, err := s.catalogue.album(ctx, referTo(path.Reciter), path.albumID())
+	position, album, err := s.catalogue.album(ctx, referTo(path.Reciter), referTo(path.Album))
 	return position, album, unknown(err, "this reciter has no such album")
 }

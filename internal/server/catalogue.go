@@ -54,18 +54,22 @@ type catalogue struct {
 	db *pgxpool.Pool
 	// reciterColumns and albumColumns are what the edition's tables have.
 	reciterColumns, albumColumns string
+	// isAlbum finds an album of a reciter by id or, where albums have slugs, by slug.
+	isAlbum string
 }
 
 func newCatalogue(db *pgxpool.Pool, shelves bool) *catalogue {
-	c := &catalogue{db: db, reciterColumns: reciterColumns + `, NULL::integer`, albumColumns: albumColumns + `, NULL::text`}
+	c := &catalogue{db: db, reciterColumns: reciterColumns + `, NULL::integer`, albumColumns: albumColumns + `, NULL::text`,
+		isAlbum: `(a.id = $3 AND $4::text IS NULL)`}
 	if shelves {
 		c.reciterColumns = reciterColumns + `, coalesce((SELECT s.albums FROM shelves s WHERE s.id = r.id), 0)`
 		c.albumColumns = albumColumns + `, (SELECT s.slug FROM shelved_albums s WHERE s.id = a.id)`
+		c.isAlbum = `(a.id = $3 OR a.id = (SELECT s.id FROM shelved_albums s WHERE s.reciter_id = r.id AND s.slug = $4))`
 	}
 	return c
 }
 
-// reference names a reciter by id or by slug; the other one is null.
+// reference names a reciter or an album by id or by slug; the other one is null.
 type reference struct {
 	id   *uuid.UUID
 	slug *string
@@ -158,11 +162,11 @@ func (c *catalogue) albums(ctx context.Context, of reference, paging Paging) (in
 	return position, page, err
 }
 
-func (c *catalogue) album(ctx context.Context, of reference, id uuid.UUID) (int64, Album, error) {
+func (c *catalogue) album(ctx context.Context, of, which reference) (int64, Album, error) {
 	var album Album
 	position, err := c.read(ctx, func(batch *pgx.Batch) {
-		entity(batch, &album, `SELECT `+c.albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+` AND a.id = $3`,
-			of.id, of.slug, id)
+		entity(batch, &album, `SELECT `+c.albumColumns+` FROM albums a JOIN reciters r ON r.id = a.reciter_id WHERE `+isReciter+` AND `+c.isAlbum,
+			of.id, of.slug, which.id, which.slug)
 	})
 	return position, album, err
 }

@@ -41,7 +41,7 @@ type world struct {
 	server           *Server
 	url              string
 	log              *lockedBuffer
-	role             string
+	role, version    string
 	database, source string // superuser's connection strings
 }
 
@@ -58,10 +58,14 @@ func newWorldOn(t testing.TB, postgres *pgtest.Server, adjust ...func(*Options))
 	w := &world{t: t, postgres: postgres, database: both, source: both, log: &lockedBuffer{},
 		role: "app_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
 	log := eventlog.New(eventlog.DefaultTable())
-	edition, err := library.EditionOf("3.1.2")
-	if err != nil {
-		t.Fatal(err)
+	options := Options{Version: "3.1.2", Log: log, ReadWait: 100 * time.Millisecond, RequestTimeout: 10 * time.Second, Uploads: memblob.OpenBucket(nil),
+		DrainTimeout: 10 * time.Second, Logger: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, change := range adjust {
+		change(&options)
 	}
+	w.version = options.Version
+	edition, err := library.EditionOf(w.version)
+	must(t, err)
 	database, source := w.connect(w.database), w.connect(w.source)
 	must(t, library.Migrate(t.Context(), database, edition))
 	must(t, log.Init(t.Context(), source))
@@ -72,12 +76,7 @@ func newWorldOn(t testing.TB, postgres *pgtest.Server, adjust ...func(*Options))
 	must(t, log.AllowAppending(t.Context(), source, w.role))
 	w.reach(0)
 
-	options := Options{Version: "3.1.2", Database: w.pool(w.database), Source: w.pool(w.source), Log: log,
-		Uploads: memblob.OpenBucket(nil), ReadWait: 100 * time.Millisecond, RequestTimeout: 10 * time.Second,
-		DrainTimeout: 10 * time.Second, Logger: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	for _, change := range adjust {
-		change(&options)
-	}
+	options.Database, options.Source = w.pool(w.database), w.pool(w.source)
 	w.server, err = New(options)
 	must(t, err)
 	front := httptest.NewServer(w.server.Handler())
@@ -184,7 +183,7 @@ func (w *world) send(method, path, body string, headers ...string) reply {
 	defer func() { _ = response.Body.Close() }()
 	raw, err := io.ReadAll(response.Body)
 	must(w.t, err)
-	if response.Header.Get("Nawhas-Version") != "3.1.2" {
+	if response.Header.Get("Nawhas-Version") != w.version {
 		w.t.Errorf("%s %s answered %d without its version", method, path, response.StatusCode)
 	}
 	r := reply{status: response.StatusCode, header: response.Header, raw: raw}

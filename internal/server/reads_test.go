@@ -69,7 +69,33 @@ func TestAlbumsAreListedNewestYearFirst(t *testing.T) {
 	}
 	w.expect(404, "GET", "/v1/reciters/ali/albums/"+newest.String(), "")
 	w.expect(404, "GET", "/v1/reciters/nobody/albums", "")
-	w.expect(422, "GET", "/v1/reciters/nadeem/albums/not-an-id", "")
+	w.expect(404, "GET", "/v1/reciters/nadeem/albums/not-an-id", "")
+}
+
+func TestAlbumsHaveSlugsAndAreCountedSince320(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Version, o.Shelves = "3.2.0", true })
+	reciter := w.reciter("Nadeem", "nadeem")
+	w.reciter("Ali", "ali")
+	album := w.album(reciter, "Old", "1998")
+	postgres.Exec(t, nameOf(w.database), "INSERT INTO shelves (id, albums) VALUES ('"+reciter.String()+"', 1)",
+		"INSERT INTO shelved_albums (id, reciter_id, slug) VALUES ('"+album.String()+"', '"+reciter.String()+"', 'old')")
+	if r := w.expect(200, "GET", "/v1/reciters/nadeem", ""); r.body["albumCount"] != 1.0 {
+		t.Errorf("read %s", r.raw)
+	}
+	if r := w.expect(200, "GET", "/v1/reciters/ali", ""); r.body["albumCount"] != 0.0 {
+		t.Errorf("read %s", r.raw)
+	}
+	for _, which := range []string{"old", album.String()} {
+		if r := w.expect(200, "GET", "/v1/reciters/nadeem/albums/"+which, ""); r.body["slug"] != "old" || r.body["id"] != album.String() {
+			t.Errorf("read %s", r.raw)
+		}
+		w.expect(200, "GET", "/v1/reciters/nadeem/albums/"+which+"/revisions", "")
+	}
+	w.expect(404, "GET", "/v1/reciters/ali/albums/old", "")
+	w.expect(200, "DELETE", "/v1/reciters/nadeem/albums/old", "")
+	if event := w.events()[0]; event.Payload["id"] != album.String() {
+		t.Errorf("recorded %v", event)
+	}
 }
 
 func TestRevisionsOfEntitiesAndOfDeletedOnes(t *testing.T) {

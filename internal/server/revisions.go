@@ -43,9 +43,17 @@ func (s *Server) listReciterRevisions(ctx context.Context, in *reciterRevisions)
 	return &answer[Page[Revision]]{position, page}, unknown(err, "there never was such a reciter")
 }
 
-// listAlbumRevisions goes by the album's id alone: a deleted album, or one of a
-// deleted reciter, has no other trace in the tables.
+// listAlbumRevisions goes by the album's id alone when it has one: a deleted
+// album, or one of a deleted reciter, has no other trace in the tables.
 func (s *Server) listAlbumRevisions(ctx context.Context, in *albumRevisions) (*answer[Page[Revision]], error) {
-	position, page, err := s.catalogue.revisions(ctx, "album:"+in.albumID().String(), in.Paging)
+	id := entityIn(in.Album)
+	if id == uuid.Nil {
+		_, album, err := s.album(ctx, in.AlbumPath)
+		if err != nil {
+			return nil, err
+		}
+		id = album.ID
+	}
+	position, page, err := s.catalogue.revisions(ctx, "album:"+id.String(), in.Paging)
 	return &answer[Page[Revision]]{position, page}, unknown(err, "there never was such an album")
 }

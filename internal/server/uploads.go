@@ -92,7 +92,7 @@ func (s *Server) uploadArtwork(ctx context.Context, in *artworkUpload) (*receipt
 	if err != nil {
 		return nil, err
 	}
-	c := command{key: in.key(), event: library.AlbumArtworkUploaded, entity: in.albumID(), path: img.key}
+	c := command{key: in.key(), event: library.AlbumArtworkUploaded, entity: entityIn(in.Album), path: img.key}
 	return acknowledge(s.submit(ctx, c, func(ctx context.Context) (decision, error) {
 		position, album, err := s.album(ctx, in.AlbumPath)
 		if err != nil {
