@@ -1,5 +1,6 @@
 # What you can make. Everything made goes below bin/.
 VERSION        ?= 3.1.2
+NEXT           ?= 3.2.0
 IMAGE          ?= ghcr.io/nawhas/api
 OPERATOR_IMAGE ?= ghcr.io/nawhas/nawhas-operator:dev
 EVENTS         ?= 100000
@@ -8,7 +9,6 @@ SEED           ?= 1
 MODULE  := github.com/nawhas/nawhas-operator
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT)
-STATIC  := go build
 TOOLS   := bin/tools/golangci-lint bin/tools/controller-gen bin/tools/gotestsum bin/tools/govulncheck
 
 # One set of flags for everything, so that programs, linters and tests share what
@@ -21,8 +21,6 @@ help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 .DEFAULT_GOAL := help
 
-##@ Build
-
 .PHONY: generate
 generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the operator's role
 	bin/tools/controller-gen object paths=./api/...
@@ -32,37 +30,35 @@ generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the oper
 
 .PHONY: build
 build: ## Build the programs nawhas and manager for containers
-	$(STATIC) -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(VERSION)' -o bin/linux/nawhas ./cmd/nawhas
-	$(STATIC) -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
+	go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(VERSION)' -o bin/linux/nawhas ./cmd/nawhas
+	go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(NEXT)' -o bin/linux/nawhas-next ./cmd/nawhas
+	go build -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
 
 .PHONY: images
 images: build local-node ## Write the container images to bin/images
-	bin/local-node image --program bin/linux/nawhas --entrypoint /nawhas --name $(IMAGE):$(VERSION) --out bin/images/nawhas.tar
-	bin/local-node image --program bin/linux/manager --entrypoint /manager --name $(OPERATOR_IMAGE) --out bin/images/manager.tar
-
-##@ Test
+	@bin/local-node image --program bin/linux/nawhas --entrypoint /nawhas --name $(IMAGE):$(VERSION) --out bin/images/nawhas.tar
+	@bin/local-node image --program bin/linux/nawhas-next --entrypoint /nawhas --name $(IMAGE):$(NEXT) --out bin/images/nawhas-next.tar
+	@bin/local-node image --program bin/linux/manager --entrypoint /manager --name $(OPERATOR_IMAGE) --out bin/images/manager.tar
 
 .PHONY: test
 test: tools cluster-programs images ## Run lint, unit, integration and end-to-end tests
-	go run ./hack/test
+	@go run ./hack/test
 
 .PHONY: lint
 lint: tools ## Run the linters
-	go run ./hack/test lint
+	@go run ./hack/test lint
 
 .PHONY: test-unit
 test-unit: tools cluster-programs ## Run unit and integration tests
-	go run ./hack/test unit integration
+	@go run ./hack/test unit integration
 
 .PHONY: test-e2e
 test-e2e: tools cluster-programs images ## Run the tests on a Kubernetes node
-	go run ./hack/test e2e
+	@go run ./hack/test e2e
 
 .PHONY: vulnerabilities
 vulnerabilities: tools ## Ask the Go vulnerability database about what is linked in
-	go run ./hack/test vulnerabilities
-
-##@ Run
+	@go run ./hack/test vulnerabilities
 
 .PHONY: cluster-up
 cluster-up: local-node ## Start the cluster: KUBECONFIG, kind, or a node of this repository's own
@@ -73,10 +69,10 @@ cluster-down: local-node ## Stop the cluster and delete its data
 	hack/cluster.sh down
 
 .PHONY: demo
-demo: images ## Take version 3.1.2 from nothing to live, and audit it
-	$(STATIC) -o bin/demo/demo ./hack/demo
+demo: images ## Take 3.1.2 from nothing to live, go to 3.2.0, back and forward under load, and audit it
+	go build -o bin/demo/demo ./hack/demo
 	hack/cluster.sh up
-	hack/cluster.sh load bin/images/nawhas.tar bin/images/manager.tar
+	hack/cluster.sh load bin/images/nawhas.tar bin/images/nawhas-next.tar bin/images/manager.tar
 	hack/cluster.sh run bin/demo/demo --events $(EVENTS) --seed $(SEED)
 
 .PHONY: clean
@@ -86,7 +82,7 @@ clean: ## Stop the local node and delete everything made
 
 .PHONY: local-node
 local-node:
-	@cd hack/node && $(STATIC) -o ../../bin/local-node . && $(STATIC) -ldflags '-s -w' -o ../../bin/pause ./pause
+	@cd hack/node && go build -o ../../bin/local-node . && go build -ldflags '-s -w' -o ../../bin/pause ./pause
 
 .PHONY: cluster-programs
 cluster-programs: local-node
@@ -97,11 +93,11 @@ tools: $(TOOLS)
 
 bin/tools/golangci-lint: hack/tools/go.mod hack/tools/golangci-lint/main.go
 	@echo "building golangci-lint with kube-api-linter, the first time about 3 minutes"
-	@cd hack/tools && $(STATIC) -ldflags '-s -w' -o ../../$@ ./golangci-lint
+	@cd hack/tools && go build -ldflags '-s -w' -o ../../$@ ./golangci-lint
 
 bin/tools/controller-gen: PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
 bin/tools/gotestsum: PACKAGE := gotest.tools/gotestsum
 bin/tools/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
 bin/tools/%: hack/tools/go.mod
 	@echo "building $*"
-	@cd hack/tools && $(STATIC) -ldflags '-s -w' -o ../../$@ $(PACKAGE)
+	@cd hack/tools && go build -ldflags '-s -w' -o ../../$@ $(PACKAGE)

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -179,6 +180,7 @@ func (s *scope) undrained(v *ledger.Version) string {
 			names = append(names, pod.Name)
 		}
 	}
+	slices.Sort(names)
 	return strings.Join(names, ", ")
 }
 

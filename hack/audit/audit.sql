@@ -13,6 +13,10 @@ INSERT INTO handles VALUES
     ('AlbumCreated', 'albums'), ('AlbumModified', 'albums'), ('AlbumArtworkUploaded', 'albums'), ('AlbumDeleted', 'albums'),
     ('ReciterDeleted', 'albums');
 INSERT INTO handles SELECT DISTINCT name, 'revisions' FROM handles;
+-- Since 3.2.0 there are shelves.
+INSERT INTO handles
+SELECT name, 'shelves' FROM unnest(ARRAY['AlbumCreated', 'AlbumModified', 'AlbumDeleted', 'ReciterDeleted']) name
+WHERE to_regclass('shelved_albums') IS NOT NULL;
 
 CREATE TEMP TABLE expected_projected AS
     SELECT log.id AS event_id, handles.projector FROM log JOIN handles USING (name);
@@ -94,6 +98,19 @@ CREATE TEMP TABLE actual_values AS
     UNION ALL
     SELECT 'album:' || id, key, value
     FROM albums, LATERAL (VALUES ('title', title), ('year', year), ('artwork', artwork)) v (key, value);
+
+-- What is wrong with the shelves, of versions that have them.
+CREATE TEMP TABLE wrong_shelves (id uuid);
+DO $$
+BEGIN
+    IF to_regclass('shelved_albums') IS NOT NULL THEN
+        INSERT INTO wrong_shelves
+        SELECT id FROM albums a FULL JOIN shelved_albums s USING (id) WHERE a.reciter_id IS DISTINCT FROM s.reciter_id
+        UNION ALL
+        SELECT id FROM (SELECT reciter_id AS id, count(*) AS n FROM albums GROUP BY 1) a FULL JOIN shelves s USING (id)
+        WHERE a.n IS DISTINCT FROM s.albums;
+    END IF;
+END $$;
 
 ANALYZE expected_projected;
 ANALYZE expected_changes;
