@@ -65,7 +65,8 @@ func revisionID(entity string, version int32) uuid.UUID {
 // revision is the entity's name, the number of the revision and the whole
 // entity. The content is written by hand: it is half of a replay's work.
 func (c *change) revision(buf []byte) (entity string, version int32, content []byte) {
-	b := append(buf[:0], '{')
+	b := buf[:0]
+	b = append(b, '{')
 	if c.deleted {
 		b = append(b, `"deleted":true,`...)
 	}

@@ -107,7 +107,6 @@ func (a *applier) commit(ctx context.Context, events []Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	defer a.reset()
 	last := events[len(events)-1].Position
 	next := a.checkpoint
 	next.Position, next.Tail = last, extendTail(a.checkpoint.Tail, events)
@@ -124,10 +123,15 @@ func (a *applier) commit(ctx context.Context, events []Event) error {
 		return a.flush(ctx)
 	})
 	if err != nil {
+		a.reset()
 		return fmt.Errorf("apply events %d to %d: %w", events[0].Position, last, err)
 	}
 	a.checkpoint = next
 	a.count(events)
+	for _, t := range a.tables() {
+		t.settle()
+	}
+	clear(a.outcomes)
 	return nil
 }
 

@@ -92,8 +92,14 @@ func (l *Lookup[R, K]) add(row *R) {
 }
 
 func (l *Lookup[R, K]) remove(row *R) {
-	delete(l.rows[l.key(row)], l.table.shape.Key(row))
+	key := l.key(row)
+	delete(l.rows[key], l.table.shape.Key(row))
+	if len(l.rows[key]) == 0 {
+		delete(l.rows, key)
+	}
 }
+
+func (l *Lookup[R, K]) size() int { return max(len(l.complete), len(l.rows)) }
 
 func (l *Lookup[R, K]) reset() {
 	clear(l.complete)

@@ -22,7 +22,8 @@ type Shape[R any] struct {
 
 // Rows is a table whose rows projectors look up, put and delete by key. It
 // holds the rows that the chunk at work needs, and writes what became of them
-// in one go: an entity that ten events changed is written once.
+// in one go: an entity that ten events changed is written once. Some rows stay
+// for the next chunk.
 type Rows[R any] struct {
 	shape   Shape[R]
 	entries map[uuid.UUID]*entry[R]
@@ -60,6 +61,7 @@ type lookup[R any] interface {
 	load(ctx context.Context, conn *pgx.Conn) (bool, error)
 	add(*R)
 	remove(*R)
+	size() int
 	reset()
 }
 
@@ -177,8 +179,10 @@ func (t *Rows[R]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
 // fetch reads the rows whose column has one of the keys. A row that is here
 // already is kept: it may have been changed since.
 func (t *Rows[R]) fetch(ctx context.Context, conn *pgx.Conn, column, keyType string, keys any) error {
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY($1::%s)", columnList(t.shape.Columns),
-		pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{column}.Sanitize(), keyType), pgx.QueryResultFormats{pgx.BinaryFormatCode}, keys)
+	// A join, because "= ANY" of many keys may compare each row with each key.
+	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s FROM unnest($1::%s) AS wanted (key) JOIN %s ON %s = wanted.key",
+		columnList(t.shape.Columns), keyType, pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{column}.Sanitize()),
+		pgx.QueryResultFormats{pgx.BinaryFormatCode}, keys)
 	if err != nil {
 		return fmt.Errorf("read rows of %s: %w", t.shape.Name, err)
 	}
@@ -230,13 +234,32 @@ func (t *Rows[R]) flush(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	if len(stale) > 0 {
-		_, err := conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s = ANY($1::uuid[])",
+		_, err := conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s USING unnest($1::uuid[]) AS stale (key) WHERE %s = stale.key",
 			pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{t.shape.Columns[0]}.Sanitize()), uuidArray(stale))
 		if err != nil {
 			return fmt.Errorf("replace rows of %s: %w", t.shape.Name, err)
 		}
 	}
 	return copyIn(ctx, conn, t.shape.Name, t.shape.Columns, &t.encoder)
+}
+
+// keptRows bounds what of a table is kept from chunk to chunk.
+var keptRows = 50_000
+
+func (t *Rows[R]) settle() {
+	kept := len(t.entries)
+	for _, l := range t.lookups {
+		kept = max(kept, l.size())
+	}
+	if kept > keptRows {
+		t.reset()
+		return
+	}
+	for _, key := range t.changed {
+		e := t.entries[key]
+		e.dirty, e.inStore = false, e.exists
+	}
+	t.changed = t.changed[:0]
 }
 
 func (t *Rows[R]) reset() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nawhas/nawhas-operator/internal/library"
+	"github.com/nawhas/nawhas-operator/internal/projection"
 )
 
 func TestTheContentDoesNotDependOnHowItWasMade(t *testing.T) {
@@ -22,7 +23,10 @@ func TestTheContentDoesNotDependOnHowItWasMade(t *testing.T) {
 	assertSame(t, contentHash(t, halfConn), want)
 	assertOnce(t, halfConn)
 
-	for _, c := range []struct{ events, bytes, decoders int }{{1, 0, 1}, {7, 0, 3}, {100, 2000, 2}, {events, 0, 8}} {
+	for _, c := range []struct{ events, bytes, decoders, kept int }{
+		{1, 0, 1, 1000}, {7, 0, 3, 0}, {7, 0, 3, 20}, {100, 2000, 2, 100}, {events, 0, 8, 1000},
+	} {
+		t.Cleanup(projection.KeepRows(c.kept))
 		o, conn := migrated(t, from)
 		o.ChunkEvents, o.ChunkBytes, o.Decoders = c.events, c.bytes, c.decoders
 		result := replay(t, o)

@@ -188,14 +188,18 @@ func (s *session) begin(ctx context.Context) error {
 func (s *session) alive(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- work(ctx) }()
+	var result error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result = work(ctx)
+	}()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		select {
-		case err := <-done:
-			return err
+		case <-done:
+			return result
 		case <-ticker.C:
 			if err := s.heartbeat(ctx); err != nil {
 				cancel()

@@ -16,9 +16,12 @@ type Table interface {
 	title() string
 	// load fetches the rows that were asked for, and tells whether there were any.
 	load(ctx context.Context, conn *pgx.Conn) (bool, error)
-	// flush writes the net change since the last reset.
+	// flush writes the net change since the last chunk.
 	flush(ctx context.Context, conn *pgx.Conn) error
-	// reset forgets all rows.
+	// settle notes that what was flushed is committed. It may keep rows for the
+	// next chunk: nobody else changes them as long as the epoch is the same.
+	settle()
+	// reset forgets all rows, whether they were written or not.
 	reset()
 	// fault is a mistake of a projector found since the last reset.
 	fault() error
@@ -49,6 +52,8 @@ func (a *Appends) load(context.Context, *pgx.Conn) (bool, error) { return false,
 func (a *Appends) flush(ctx context.Context, conn *pgx.Conn) error {
 	return copyIn(ctx, conn, a.name, a.columns, &a.encoder)
 }
+
+func (a *Appends) settle() { a.encoder.reset() }
 
 func (a *Appends) reset() { a.encoder.reset() }
 
