@@ -30,9 +30,10 @@ generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the oper
 
 .PHONY: build
 build: ## Build the programs nawhas and manager for containers
-	go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(VERSION)' -o bin/linux/nawhas ./cmd/nawhas
-	go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(NEXT)' -o bin/linux/nawhas-next ./cmd/nawhas
-	go build -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
+	@echo "building nawhas $(VERSION) and $(NEXT), and the operator"
+	@go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(VERSION)' -o bin/linux/nawhas ./cmd/nawhas
+	@go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(NEXT)' -o bin/linux/nawhas-next ./cmd/nawhas
+	@go build -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
 
 .PHONY: images
 images: build local-node ## Write the container images to bin/images
