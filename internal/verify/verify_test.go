@@ -34,9 +34,14 @@ type built struct {
 
 func build(t *testing.T, events int) *built {
 	t.Helper()
+	return buildVersion(t, "3.1.2", events)
+}
+
+func buildVersion(t *testing.T, version string, events int) *built {
+	t.Helper()
 	b := &built{t: t, source: postgres.Database(t), database: postgres.Database(t), log: eventlog.New(eventlog.DefaultTable())}
 	var err error
-	b.edition, err = library.EditionOf("3.1.2")
+	b.edition, err = library.EditionOf(version)
 	must(t, err)
 	source := b.connect(b.source)
 	must(t, b.log.Init(t.Context(), source))
@@ -63,7 +68,7 @@ func (b *built) verify() (Evidence, error) {
 	database, source := b.connect(b.database), b.connect(b.source)
 	defer closing(database)
 	defer closing(source)
-	return Run(b.t.Context(), Options{Version: "3.1.2", Edition: b.edition, Database: database, Source: source, Log: b.log, Job: "job", Build: "build"})
+	return Run(b.t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log, Job: "job", Build: "build"})
 }
 
 func (b *built) damage(statements ...string) {
@@ -87,7 +92,7 @@ func (b *built) verifyDamaged(t *testing.T, statement string) (Evidence, error) 
 	must(t, err)
 	_, err = damaged.Exec(t.Context(), statement, pgx.QueryExecModeSimpleProtocol)
 	must(t, err)
-	return inspect(t.Context(), Options{Version: "3.1.2", Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log)
+	return inspect(t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log)
 }
 
 func TestAnUndamagedDatabasePasses(t *testing.T) {
@@ -123,9 +128,11 @@ const (
 	aProjected  = "(SELECT id FROM projected_events WHERE projector = 'albums' ORDER BY id LIMIT 1)"
 )
 
+// damage is something wrong with a database, and the check that should catch it.
+type damage struct{ name, check, statement string }
+
 func TestDamageIsCaughtByTheCheckThatShould(t *testing.T) {
-	sound := build(t, generated)
-	for _, c := range []struct{ name, check, statement string }{
+	build(t, generated).catches(t, []damage{
 		{"an event not handled by one projector", "completeness", "DELETE FROM projected_events WHERE id = " + aProjected},
 		{"an event of an unknown projector", "completeness", "UPDATE projected_events SET projector = 'other' WHERE id = " + aProjected},
 		{"an event that is not in the log", "completeness", "UPDATE projected_events SET event_id = gen_random_uuid() WHERE id = " + aProjected},
@@ -163,22 +170,42 @@ func TestDamageIsCaughtByTheCheckThatShould(t *testing.T) {
 		{"a migration too much", "schema", "UPDATE schema_version SET version = version + 1"},
 		{"a column missing", "reciters-current", "ALTER TABLE reciters DROP COLUMN avatar"},
 		{"a table missing", "tombstones", "DROP TABLE tombstones"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			evidence, err := sound.verifyDamaged(t, c.statement)
+	})
+}
+
+func TestDamageToShelvesIsCaught(t *testing.T) {
+	const aShelved = "(SELECT id FROM shelved_albums ORDER BY id LIMIT 1)"
+	b := buildVersion(t, "3.2.0", generated)
+	if _, err := b.verify(); err != nil {
+		t.Fatal(err)
+	}
+	b.catches(t, []damage{
+		{"an album not on its shelf", "shelves-complete", "DELETE FROM shelved_albums WHERE id = " + aShelved},
+		{"an album on another shelf", "shelves-complete", "UPDATE shelved_albums SET reciter_id = gen_random_uuid() WHERE id = " + aShelved},
+		{"a shelved album that is not there", "shelves-complete", "INSERT INTO shelved_albums VALUES (gen_random_uuid(), gen_random_uuid(), 'x')"},
+		{"a shelf that miscounts", "shelves-counted", "UPDATE shelves SET albums = albums + 1"},
+		{"a shelf missing", "shelves-counted", "DELETE FROM shelves WHERE id = (SELECT reciter_id FROM shelved_albums LIMIT 1)"},
+		{"a slug twice on a shelf", "shelf-slugs-unique", "ALTER TABLE shelved_albums DROP CONSTRAINT shelved_albums_reciter_id_slug_key; UPDATE shelved_albums SET slug = 'x'"},
+	})
+}
+
+func (b *built) catches(t *testing.T, damages []damage) {
+	for _, d := range damages {
+		t.Run(d.name, func(t *testing.T) {
+			evidence, err := b.verifyDamaged(t, d.statement)
 			var failed *FailedError
 			if !errors.As(err, &failed) || evidence.Passed {
 				t.Fatalf("not caught: %v", err)
 			}
-			found := slices.IndexFunc(evidence.Checks, func(check Check) bool { return check.Name == c.check })
+			found := slices.IndexFunc(evidence.Checks, func(check Check) bool { return check.Name == d.check })
 			check := evidence.Checks[found]
 			if check.Passed || check.Faults == 0 || check.Detail == "" {
-				t.Errorf("%s did not catch it, others did: %v", c.check, err)
+				t.Errorf("%s did not catch it, others did: %v", d.check, err)
 			}
 			if len(check.Samples) > maxSamples {
 				t.Errorf("%d samples", len(check.Samples))
 			}
-			if len(evidence.Checks) != len(checks(sound.edition)) {
+			if len(evidence.Checks) != len(checks(b.edition)) {
 				t.Errorf("only %d checks were made", len(evidence.Checks))
 			}
 		})
