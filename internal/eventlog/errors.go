@@ -75,17 +75,11 @@ type StalledError struct {
 }
 
 func (e *StalledError) Error() string {
-	who := fmt.Sprintf("session %d", e.PID)
-	if e.PID == 0 {
-		who = "a prepared transaction"
-	}
-	if e.Role != "" {
-		who += " of role " + e.Role
-	}
+	h := Holder{PID: e.PID, Role: e.Role}
 	if e.Age > 0 {
-		who += fmt.Sprintf(", open for %s,", e.Age.Round(time.Millisecond))
+		h.Since = time.Now().Add(-e.Age)
 	}
-	return fmt.Sprintf("%s has appended to the log and not finished: %v", who, e.cause)
+	return fmt.Sprintf("%s has appended to the log and not finished: %v", h, e.cause)
 }
 
 func (e *StalledError) Unwrap() error { return e.cause }

@@ -29,6 +29,21 @@ func (h Holder) Age() time.Duration {
 	return time.Since(h.Since)
 }
 
+// String says who it is and since when, never what it does.
+func (h Holder) String() string {
+	who := fmt.Sprintf("session %d", h.PID)
+	if h.PID == 0 {
+		who = "a prepared transaction"
+	}
+	if h.Role != "" {
+		who += " of role " + h.Role
+	}
+	if age := h.Age(); age > 0 {
+		who += fmt.Sprintf(" (open for %s)", age.Round(time.Millisecond))
+	}
+	return who
+}
+
 // Head is the highest visible position, 0 for an empty log. Lower positions
 // may still appear; see [Log.Watermark].
 func (l *Log) Head(ctx context.Context, db DB) (int64, error) {
@@ -45,11 +60,17 @@ func (l *Log) Head(ctx context.Context, db DB) (int64, error) {
 // moment; when ctx ends first the error wraps a [*StalledError] that names
 // one of them.
 func (l *Log) Watermark(ctx context.Context, db DB) (int64, error) {
+	return l.WatermarkAware(ctx, db, func(Holder) {})
+}
+
+// WatermarkAware is [Log.Watermark], and names the oldest transaction it still
+// waits for, again and again.
+func (l *Log) WatermarkAware(ctx context.Context, db DB, waiting func(Holder)) (int64, error) {
 	h, err := l.hold(ctx, db)
 	if err != nil {
 		return 0, err
 	}
-	if err := l.wait(ctx, db, h); err != nil {
+	if err := l.wait(ctx, db, h, waiting); err != nil {
 		return 0, err
 	}
 	var position int64
@@ -142,39 +163,42 @@ func (l *Log) remaining(ctx context.Context, db DB, h hold) ([]Holder, error) {
 	return left, nil
 }
 
-func (l *Log) wait(ctx context.Context, db DB, h hold) error {
+func (l *Log) wait(ctx context.Context, db DB, h hold, waiting func(Holder)) error {
 	pause := time.Millisecond
-	var left []Holder
+	var last *Holder
 	for {
-		now, err := l.remaining(ctx, db, h)
+		left, err := l.remaining(ctx, db, h)
 		switch {
-		case err != nil && ctx.Err() != nil && len(left) > 0:
-			return stalled(left, ctx.Err())
+		case err != nil && ctx.Err() != nil && last != nil:
+			return stalled(*last, ctx.Err())
 		case err != nil:
 			return err
-		case len(now) == 0:
+		case len(left) == 0:
 			return nil
 		}
-		left = now
+		last = oldest(left)
+		waiting(*last)
 		select {
 		case <-ctx.Done():
-			return stalled(left, ctx.Err())
+			return stalled(*last, ctx.Err())
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, 50*time.Millisecond)
 	}
 }
 
-// stalled names the oldest of the holders.
-func stalled(left []Holder, cause error) error {
-	oldest := left[0]
-	for _, h := range left[1:] {
-		if h.Age() > oldest.Age() {
-			oldest = h
+func oldest(holders []Holder) *Holder {
+	first := &holders[0]
+	for i := range holders {
+		if holders[i].Age() > first.Age() {
+			first = &holders[i]
 		}
 	}
-	return fmt.Errorf("wait for writers of the log: %w",
-		&StalledError{PID: oldest.PID, Role: oldest.Role, Age: oldest.Age(), cause: cause})
+	return first
+}
+
+func stalled(h Holder, cause error) error {
+	return fmt.Errorf("wait for writers of the log: %w", &StalledError{PID: h.PID, Role: h.Role, Age: h.Age(), cause: cause})
 }
 
 // Stalled finds the holder an error complains about.

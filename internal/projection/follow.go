@@ -141,14 +141,11 @@ func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
 	if err != nil || head < f.Until {
 		return false, err
 	}
-	err = f.alive(ctx, func(ctx context.Context) error {
-		w, err := f.Log.Watermark(ctx, f.source)
-		f.reader.Settled(w)
-		return err
-	})
+	w, err := f.watermark(ctx)
 	if err != nil {
 		return false, err
 	}
+	f.reader.Settled(w)
 	moved, err = f.step(ctx)
 	return err == nil && !moved, err
 }
@@ -164,12 +161,28 @@ func (f *follower) observe(ctx context.Context) error {
 		}
 		f.headAt = now
 		f.progress.head(head)
+		held, err := f.reader.HeldBy(ctx)
+		if err != nil {
+			return err
+		}
+		f.waiting(longest(held))
 	}
 	if now.Sub(f.touchedAt) >= time.Second {
 		f.touchedAt = now
 		return f.heartbeat(ctx)
 	}
 	return nil
+}
+
+// longest names the holder that has kept the follower waiting for too long, if
+// there is one.
+func longest(held []eventlog.Holder) string {
+	for _, h := range held {
+		if h.Age() > patience {
+			return h.String()
+		}
+	}
+	return ""
 }
 
 // passing tells whether an error may be gone after a while without anyone

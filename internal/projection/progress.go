@@ -120,3 +120,12 @@ func (p *progress) head(position int64) {
 		p.current.Head, p.changed = position, true
 	}
 }
+
+// waits notes whom the run waits for and returns what was noted before.
+func (p *progress) waits(who string) (before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before = p.current.Waiting
+	p.current.Waiting, p.changed = who, p.changed || before != who
+	return before
+}

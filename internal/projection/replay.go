@@ -52,12 +52,7 @@ func (r *run) replay(ctx context.Context) error {
 
 // replayLog applies all events up to the watermark.
 func (s *session) replayLog(ctx context.Context) error {
-	var target int64
-	err := s.alive(ctx, func(ctx context.Context) error {
-		var err error
-		target, err = s.Log.Watermark(ctx, s.source)
-		return err
-	})
+	target, err := s.watermark(ctx)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Report struct {
 	Stage                  string
 	EventsPerSecond        float64
 	Skipped                int64
+	// Waiting says which writer of the log the run waits for, empty if for none.
+	Waiting string
 	// Problem is the event that the run cannot get past.
 	Problem *Poison
 }

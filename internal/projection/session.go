@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -98,12 +99,20 @@ func (s *session) connect(ctx context.Context) error {
 	return err
 }
 
+// dialer finds out within half a minute that the other side is gone without
+// having said so.
+var dialer = net.Dialer{Timeout: 10 * time.Second,
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4}}
+
 func (s *session) dial(ctx context.Context, what, url string, settings map[string]string) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("read the address of %s: it is not a connection string", what)
 	}
+	config.DialFunc = dialer.DialContext
 	config.RuntimeParams["application_name"] = "nawhas " + s.name
+	// What a role allows its other sessions is too short for an index.
+	config.RuntimeParams["statement_timeout"] = "0"
 	for name, value := range settings {
 		config.RuntimeParams[name] = value
 	}
