@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -99,21 +100,30 @@ func (r *Reconciler) removeFromServers(ctx context.Context, s *scope, v *ledger.
 		return s.onDatabases(err)
 	}
 	for _, role := range []string{v.AppRole, v.OwnerRole} {
-		if err := r.dropRole(ctx, s, role, stamp); err != nil {
+		if err := dropRole(ctx, s, role, stamp); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Reconciler) dropRole(ctx context.Context, s *scope, role string, stamp versiondb.Stamp) error {
-	if gone, err := versiondb.DropRole(ctx, s.sourcePool, role, stamp); err != nil || !gone {
-		return s.onSource(fmt.Errorf("drop role %s, which still owns something: %w", role, err))
+// dropRole drops a role on both servers, which may be one.
+func dropRole(ctx context.Context, s *scope, role string, stamp versiondb.Stamp) error {
+	if err := dropRoleOn(ctx, s.sourcePool, role, stamp); err != nil {
+		return s.onSource(err)
 	}
-	if gone, err := versiondb.DropRole(ctx, s.databasesPool, role, stamp); err != nil || !gone {
-		return s.onDatabases(fmt.Errorf("drop role %s, which still owns something: %w", role, err))
+	if err := dropRoleOn(ctx, s.databasesPool, role, stamp); err != nil {
+		return s.onDatabases(err)
 	}
 	return nil
+}
+
+func dropRoleOn(ctx context.Context, pool *pgxpool.Pool, role string, stamp versiondb.Stamp) error {
+	gone, err := versiondb.DropRole(ctx, pool, role, stamp)
+	if err == nil && !gone {
+		return fmt.Errorf("role %s still owns objects or has rights in another database of that server; as an administrator run DROP OWNED BY %[1]s there", role)
+	}
+	return err
 }
 
 // removeObjects deletes what the version has in the cluster, and reports

@@ -1,13 +1,16 @@
-// Command crd removes the descriptions inside a schema that a CRD embeds, such
-// as a pod template's. They are Kubernetes' own documentation, and with them
-// the CRD is larger than the 256 KiB that `kubectl apply` can keep in its
-// annotation.
+// Command crd finishes the CRD that controller-gen writes.
 //
-// It changes nothing else: the descriptions of the CRD's own fields stay.
+// It removes the descriptions inside a schema that the CRD embeds, such as a pod
+// template's. They are Kubernetes' own documentation, and with them the CRD is
+// larger than the 256 KiB that `kubectl apply` can keep in its annotation.
+//
+// And it refuses quantities and ports that the API server would take and Go
+// cannot read: one such object would keep an operator from reading any.
 package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
 
@@ -56,6 +59,7 @@ func strip(content []byte, path []string) ([]byte, error) {
 			return nil, err
 		}
 		dropDescriptions(embedded)
+		bound(root)
 	}
 	stripped, err := yaml.Marshal(crd)
 	if err != nil {
@@ -78,6 +82,30 @@ func find(schema map[string]any, path []string) (map[string]any, error) {
 		schema = next
 	}
 	return schema, nil
+}
+
+// What controller-gen writes for the exponent of a quantity, and what
+// resource.ParseQuantity reads.
+const (
+	anyExponent     = `([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+)))`
+	integerExponent = `([eE](\+|-)?[0-9]{1,2})`
+)
+
+// bound limits every value that is a number or a text: a quantity to exponents
+// that are integers, any other to numbers of 32 bits, as IntOrString has them.
+func bound(schema map[string]any) {
+	if schema["x-kubernetes-int-or-string"] == true {
+		if pattern, isQuantity := schema["pattern"].(string); isQuantity {
+			schema["pattern"] = strings.ReplaceAll(pattern, anyExponent, integerExponent)
+		} else {
+			schema["minimum"], schema["maximum"] = math.MinInt32, math.MaxInt32
+		}
+	}
+	for _, value := range schema {
+		if inner, ok := value.(map[string]any); ok {
+			bound(inner)
+		}
+	}
 }
 
 // dropDescriptions keeps fields that are named description.

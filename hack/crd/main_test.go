@@ -37,6 +37,32 @@ func TestStripKeepsFieldsAndDropsTheirDescriptions(t *testing.T) {
 	}
 }
 
+func TestNumbersThatGoCannotReadAreRefused(t *testing.T) {
+	const unbounded = `
+spec:
+  versions:
+  - schema:
+      openAPIV3Schema:
+        properties:
+          template:
+            properties:
+              port: {x-kubernetes-int-or-string: true}
+              cpu:
+                additionalProperties:
+                  x-kubernetes-int-or-string: true
+                  pattern: ^[0-9]+([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+)))?$
+`
+	out, err := strip([]byte(unbounded), []string{"template"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"maximum: 2147483647", "minimum: -2147483648", `pattern: ^[0-9]+([eE](\+|-)?[0-9]{1,2})?$`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in:\n%s", want, out)
+		}
+	}
+}
+
 func TestStripRefusesAFieldThatIsNotThere(t *testing.T) {
 	if _, err := strip([]byte(crd), []string{"workloads", "missing"}); err == nil {
 		t.Fatal("no error")
