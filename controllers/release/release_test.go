@@ -214,6 +214,33 @@ func TestManualPromotionWaitsForItsVersion(t *testing.T) {
 	w.until("live", isLive("3.1.2"))
 }
 
+func TestACandidateCanBeSeenBeforeItIsLive(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version = "3.2.0"
+		r.Spec.Promotion.Mode = v1alpha1.PromotionManual
+	})
+	w.until("waiting", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonAwaitingApproval
+	})
+	if preview, live := w.selected("nawhas-api-preview"), w.selected("nawhas-api"); preview != "3.2.0" || live != "3.1.2" {
+		t.Errorf("the preview leads to %q and the Service to %q", preview, live)
+	}
+	if err := w.kubelet.append("3.2.0", 1); err == nil {
+		t.Error("a preview can append")
+	}
+
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.2.0" })
+	w.until("live", isLive("3.2.0"))
+	w.settle()
+	err := cluster.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-api-preview"}, &corev1.Service{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("the preview is still there: %v", err)
+	}
+}
+
 func TestACandidateThatLagsDoesNotGoLive(t *testing.T) {
 	w := newWorld(t)
 	w.newRelease()

@@ -2,9 +2,12 @@ package release
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -21,6 +24,33 @@ func (r *Reconciler) ensureServices(ctx context.Context, s *scope, v *ledger.Ver
 // so that the preview is read only.
 func (r *Reconciler) ensurePreview(ctx context.Context, s *scope, v *ledger.Version) error {
 	return r.pointServices(ctx, s, v, previewSuffix)
+}
+
+// removePreview takes the preview away when there is nothing to preview: it
+// would lead to a version that is live, and not be read only.
+func (r *Reconciler) removePreview(ctx context.Context, s *scope, live *ledger.Version) error {
+	p, ok := s.plans[live.Version]
+	if !ok {
+		return planMissing(live)
+	}
+	for i := range p.Workloads {
+		if p.Workloads[i].Service == nil {
+			continue
+		}
+		preview := &corev1.Service{}
+		key := client.ObjectKey{Namespace: s.release.Namespace, Name: p.Workloads[i].Service.Name + previewSuffix}
+		err := r.Client.Get(ctx, key, preview)
+		if apierrors.IsNotFound(err) || err == nil && !s.owns(preview) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read Service %s: %w", key.Name, err)
+		}
+		if err := r.remove(ctx, preview); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Reconciler) pointServices(ctx context.Context, s *scope, v *ledger.Version, suffix string) error {

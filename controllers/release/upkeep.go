@@ -71,10 +71,13 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 			return err
 		}
 	}
-	if v.Role == ledger.Live && v != s.target {
-		return r.keepLive(ctx, s, v)
+	switch {
+	case v.Role != ledger.Live:
+		return nil
+	case v == s.target:
+		return r.removePreview(ctx, s, v)
 	}
-	return nil
+	return r.keepLive(ctx, s, v)
 }
 
 // keepLive puts back the Services and the right to append of a live version
