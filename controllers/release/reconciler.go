@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -191,7 +192,11 @@ func (r *Reconciler) announce(ctx context.Context, s *scope, before []metav1.Con
 		if condition.Type == v1alpha1.ConditionStalled {
 			kind = eventWarning
 		}
-		r.event(s, kind, firstOf(announced(condition), condition.Reason), condition.Message)
+		message := condition.Message
+		if slices.Contains(v1alpha1.Stages(), condition.Type) {
+			message = s.release.Spec.Version + ": " + message
+		}
+		r.event(s, kind, firstOf(announced(condition), condition.Reason), message)
 	}
 }
 
