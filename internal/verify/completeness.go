@@ -39,6 +39,8 @@ func (t *tally) equal(other *tally) bool { return t.count == other.count && t.su
 type logSummary struct {
 	all, kept map[projection.Kind]*tally
 	skipped   []uuid.UUID
+	// refusedReciters and refusedAlbums are nil until they were looked for.
+	refusedReciters, refusedAlbums []uuid.UUID
 }
 
 func (in *inspection) summariseLog(ctx context.Context) error {
@@ -109,8 +111,8 @@ func (in *inspection) events() string {
 	if t.Version != "" {
 		version = quote(t.Version)
 	}
-	return fmt.Sprintf("(SELECT %s AS position, %s AS id, %s AS name, %s AS version FROM %s)", quote(t.Position), quote(t.ID), quote(t.EventName),
-		version, quote(t.Schema, t.Name))
+	return fmt.Sprintf("(SELECT %s AS position, %s AS id, %s AS name, %s AS version, %s AS payload, %s AS recorded_at FROM %s)",
+		quote(t.Position), quote(t.ID), quote(t.EventName), version, quote(t.Payload), quote(t.RecordedAt), quote(t.Schema, t.Name))
 }
 
 // checkEventsKnown: every kind of event in the log is handled or knowingly
@@ -201,6 +203,14 @@ func (in *inspection) handled(projector projection.Projector) *tally {
 		}
 	}
 	return &t
+}
+
+// skipped are the events that were passed over, never null.
+func (in *inspection) skipped() []uuid.UUID {
+	if in.log.skipped == nil {
+		return []uuid.UUID{}
+	}
+	return in.log.skipped
 }
 
 func first(samples []string) []string { return samples[:min(len(samples), maxSamples)] }

@@ -20,8 +20,8 @@ func (in *inspection) difference(ctx context.Context, projector projection.Proje
 		names, versions = append(names, kind.Name), append(versions, kind.Version)
 	}
 	wanted, err := in.source.Query(ctx, "SELECT e.id FROM "+in.events()+` e JOIN unnest($2::text[], $3::smallint[]) AS k(name, version)
-		ON e.name = k.name AND e.version = k.version WHERE e.position <= $1 AND e.id <> ALL (coalesce($4::uuid[], '{}')) ORDER BY 1`,
-		in.checkpoint.Position, names, versions, in.log.skipped)
+		ON e.name = k.name AND e.version = k.version WHERE e.position <= $1 AND e.id <> ALL ($4::uuid[]) ORDER BY 1`,
+		in.checkpoint.Position, names, versions, in.skipped())
 	if err != nil {
 		return 0, 0, nil, err
 	}

@@ -76,9 +76,10 @@ var invariants = []invariant{
 	},
 	{
 		name: "tombstones", unit: "tombstones", figure: "SELECT count(*) FROM tombstones",
-		faults: `SELECT t.id::text FROM tombstones t
-			WHERE EXISTS (SELECT FROM reciters r WHERE r.id = t.id) OR EXISTS (SELECT FROM albums a WHERE a.id = t.id)`,
-		wrong: "deleted entities that are still there",
+		faults: `SELECT coalesce(t.id::text, r.id) FROM tombstones t FULL JOIN (SELECT split_part(entity, ':', 2) AS id, array_agg(created_at) AS times
+				FROM revisions WHERE content->>'deleted' = 'true' GROUP BY 1) r ON r.id = t.id::text
+			WHERE t.id IS NULL OR r.id IS NULL OR t.deleted_at <> ALL (r.times)`,
+		wrong: "tombstones and deletions that do not fit together",
 	},
 	{
 		name: "shelves-complete", unit: "albums", figure: "SELECT count(*) FROM shelved_albums", shelves: true,

@@ -51,6 +51,9 @@ func checks(e library.Edition) []check {
 		{"events-known", checkEventsKnown},
 		{"completeness", checkCompleteness},
 	}
+	for _, c := range contents {
+		all = append(all, check{c.name, c.check})
+	}
 	for _, i := range invariants {
 		if i.shelves && !e.Shelves {
 			continue
@@ -100,23 +103,25 @@ func inspect(ctx context.Context, options Options, database, source pgx.Tx) (Evi
 // pin takes the snapshots. The database's comes first: what its checkpoint
 // counts is then visible in the log's.
 func (in *inspection) pin(ctx context.Context) (err error) {
-	if err := patient(ctx, in.database); err != nil {
+	if err := prepare(ctx, in.database); err != nil {
 		return err
 	}
 	if in.checkpoint, err = projection.ReadCheckpoint(ctx, in.database); err != nil {
 		return err
 	}
 	in.evidence.Position = in.checkpoint.Position
-	if err := patient(ctx, in.source); err != nil {
+	if err := prepare(ctx, in.source); err != nil {
 		return err
 	}
 	return in.Log.Check(ctx, in.source)
 }
 
-// patient allows one connection to sit in its transaction while the other one
-// works; roles have a limit against it.
-func patient(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+// prepare suits a session to a few long statements. One connection sits in its
+// transaction while the other one works, which roles have a limit against;
+// compiling a statement costs more than it saves here; and sorts get memory.
+func prepare(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'",
+		pgx.QueryExecModeSimpleProtocol)
 	return err
 }
 

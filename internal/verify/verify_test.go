@@ -121,12 +121,20 @@ func TestALogWithoutEventsPasses(t *testing.T) {
 
 // aReciter and its kin pick rows that are there in every generated log.
 const (
-	aReciter    = "(SELECT id FROM reciters ORDER BY slug LIMIT 1)"
-	anAlbum     = "(SELECT id FROM albums ORDER BY id LIMIT 1)"
-	aDeletedOne = "(SELECT entity FROM revisions WHERE content->>'deleted' = 'true' ORDER BY entity LIMIT 1)"
-	aManyOne    = "(SELECT entity FROM revisions GROUP BY entity HAVING max(version) > 3 ORDER BY entity LIMIT 1)"
-	aProjected  = "(SELECT id FROM projected_events WHERE projector = 'albums' ORDER BY id LIMIT 1)"
+	aReciter      = "(SELECT id FROM reciters ORDER BY slug LIMIT 1)"
+	anAlbum       = "(SELECT id FROM albums ORDER BY id LIMIT 1)"
+	aDeletedOne   = "(SELECT entity FROM revisions WHERE content->>'deleted' = 'true' ORDER BY entity LIMIT 1)"
+	aManyOne      = "(SELECT entity FROM revisions GROUP BY entity HAVING max(version) > 3 ORDER BY entity LIMIT 1)"
+	aDescribed    = "(SELECT id FROM reciters WHERE description IS NOT NULL ORDER BY slug LIMIT 1)"
+	aDeletedAlbum = "(SELECT entity FROM revisions WHERE content->>'deleted' = 'true' AND entity LIKE 'album:%' ORDER BY entity LIMIT 1)"
+	aProjected    = "(SELECT id FROM projected_events WHERE projector = 'albums' ORDER BY id LIMIT 1)"
 )
+
+// lastRevision changes the content of an entity's last revision.
+func lastRevision(kind, id, content string) string {
+	return "UPDATE revisions r SET content = " + content + " WHERE entity = '" + kind + ":' || " + id +
+		" AND version = (SELECT max(version) FROM revisions WHERE entity = r.entity)"
+}
 
 // damage is something wrong with a database, and the check that should catch it.
 type damage struct{ name, check, statement string }
@@ -163,13 +171,38 @@ func TestDamageIsCaughtByTheCheckThatShould(t *testing.T) {
 		{"an album's year changed", "albums-current", "UPDATE albums SET year = '0000' WHERE id = " + anAlbum},
 		{"an album's artwork changed", "albums-current", "UPDATE albums SET artwork = coalesce(artwork, '') || 'x' WHERE id = " + anAlbum},
 		{"albums truncated", "albums-current", "TRUNCATE albums"},
-		{"a deleted reciter that is back", "tombstones", "UPDATE tombstones SET id = " + aReciter + " WHERE id = (SELECT id FROM tombstones LIMIT 1)"},
+		{"a tombstone missing", "tombstones", "DELETE FROM tombstones WHERE id = (SELECT id FROM tombstones LIMIT 1)"},
+		{"a tombstone of another time", "tombstones", "UPDATE tombstones SET deleted_at = '2020-01-01Z' WHERE id = (SELECT id FROM tombstones LIMIT 1)"},
+		{"a tombstone of a living one", "tombstones", "UPDATE tombstones SET id = " + aReciter + " WHERE id = (SELECT id FROM tombstones LIMIT 1)"},
 		{"a slug twice", "slugs-unique", "ALTER TABLE reciters DROP CONSTRAINT reciters_slug_key; UPDATE reciters SET slug = (SELECT min(slug) FROM reciters)"},
 		{"an index missing", "indexes", "DROP INDEX reciters_lower_name_idx"},
 		{"an index that is not valid", "indexes", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'revisions_entity_version_key'::regclass"},
 		{"a migration too much", "schema", "UPDATE schema_version SET version = version + 1"},
 		{"a column missing", "reciters-current", "ALTER TABLE reciters DROP COLUMN avatar"},
 		{"a table missing", "tombstones", "DROP TABLE tombstones"},
+		{"a wrong name in the row and its revision", "reciters-content", "UPDATE reciters SET name = 'x' WHERE id = " + aReciter + ";" +
+			lastRevision("reciter", aReciter, `jsonb_set(content, '{name}', '"x"')`)},
+		{"a wrong time in the row and its revision", "reciters-content", "UPDATE reciters SET updated_at = '2020-01-01Z' WHERE id = " + aReciter + ";" +
+			lastRevision("reciter", aReciter, `jsonb_set(content, '{updated_at}', '"2020-01-01T00:00:00Z"')`)},
+		{"a description lost in the row and its revision", "reciters-content", "UPDATE reciters SET description = NULL WHERE id = " + aDescribed + ";" +
+			lastRevision("reciter", aDescribed, `jsonb_set(content, '{description}', 'null')`)},
+		{"an event applied to the wrong album", "albums-content", "UPDATE albums SET artwork = 'x' WHERE id = " + anAlbum + ";" +
+			lastRevision("album", anAlbum, `jsonb_set(content, '{artwork}', '"x"')`)},
+		{"an album moved with its revision", "albums-content", "UPDATE albums SET reciter_id = " + aReciter + " WHERE id = " + anAlbum + ";" +
+			lastRevision("album", anAlbum, "jsonb_set(content, '{reciter_id}', to_jsonb("+aReciter+"))")},
+		{"an event applied twice", "albums-content", "UPDATE albums SET revision = revision + 1 WHERE id = " + anAlbum + ";" +
+			"INSERT INTO revisions SELECT gen_random_uuid(), entity, version + 1, content, created_at FROM revisions WHERE entity = 'album:' || " + anAlbum +
+			" ORDER BY version DESC LIMIT 1"},
+		{"an event not applied", "albums-content", "DELETE FROM revisions WHERE (entity, version) = (SELECT 'album:' || id, revision FROM albums WHERE revision > 1 ORDER BY id LIMIT 1);" +
+			"UPDATE albums a SET revision = revision - 1, updated_at = (SELECT (content->>'updated_at')::timestamptz FROM revisions WHERE entity = 'album:' || a.id ORDER BY version DESC LIMIT 1)" +
+			" WHERE id = (SELECT id FROM albums WHERE revision > 1 ORDER BY id LIMIT 1)"},
+		{"an album that never came", "albums-content", "DELETE FROM revisions WHERE entity = 'album:' || " + anAlbum + "; DELETE FROM albums WHERE id = " + anAlbum},
+		{"an album that nobody made", "albums-content", "INSERT INTO albums SELECT '00000000-0000-4000-8000-000000000000', reciter_id, title, year, artwork, 1, created_at, updated_at FROM albums LIMIT 1;" +
+			"INSERT INTO revisions SELECT gen_random_uuid(), 'album:' || id, 1, to_jsonb(a) - 'revision', created_at FROM albums a WHERE id = '00000000-0000-4000-8000-000000000000'"},
+		{"a deletion forgotten", "albums-content", "DELETE FROM tombstones WHERE 'album:' || id = " + aDeletedAlbum + ";" +
+			"INSERT INTO albums SELECT (content->>'id')::uuid, (content->>'reciter_id')::uuid, content->>'title', content->>'year', content->>'artwork', version - 1," +
+			" (content->>'created_at')::timestamptz, (content->>'updated_at')::timestamptz FROM revisions WHERE content->>'deleted' = 'true' AND entity = " + aDeletedAlbum + ";" +
+			"DELETE FROM revisions WHERE content->>'deleted' = 'true' AND entity = (SELECT 'album:' || id FROM albums WHERE 'album:' || id = entity)"},
 	})
 }
 

@@ -1,0 +1,203 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// content compares what the log makes of a kind of entity, told by one
+// statement in the source, with the last revision of every such entity, living
+// or deleted. Together with the invariants, which compare the last revisions
+// with the rows, it covers the rows themselves.
+//
+// The statement does not go through the events one by one as the engine does.
+// It finds when each entity was born and when it died, and then the latest
+// change of each attribute in between.
+type content struct {
+	name, unit, prefix string
+	columns            []string
+	// log yields id and columns in the order of the id; its arguments are the
+	// position, the skipped events, and the reciters and albums that were refused.
+	log string
+	// attributes are the columns as they are in a revision's content.
+	attributes []string
+}
+
+const microseconds = `'YYYY-MM-DD HH24:MI:SS.US'`
+
+// born and died of the reciters. A reciter is born at its first creation and
+// dies at its first deletion after that; an id lives once.
+const reciterLives = `
+	e AS NOT MATERIALIZED (SELECT position, name, recorded_at, (payload->>'id')::uuid AS id, payload->'attributes' AS a, payload->>'path' AS path,
+			(payload->>'reciterId')::uuid AS reciter_id
+		FROM %s e WHERE position <= $1 AND version = 1 AND id <> ALL ($2::uuid[])),
+	refused_reciters AS (SELECT unnest($3::uuid[]) AS id),
+	refused_albums AS (SELECT unnest($4::uuid[]) AS id),
+	reciter_births AS (SELECT DISTINCT ON (id) id, position AS born, recorded_at, a FROM e
+		WHERE name = 'ReciterCreated' AND id NOT IN (SELECT id FROM refused_reciters) ORDER BY id, position),
+	reciters AS (SELECT b.id, b.born, b.recorded_at, b.a, min(d.position) AS died FROM reciter_births b
+		LEFT JOIN e d ON d.name = 'ReciterDeleted' AND d.id = b.id AND d.position > b.born GROUP BY 1, 2, 3, 4)`
+
+var contents = []content{
+	{
+		name: "reciters-content", unit: "reciters", prefix: "reciter:",
+		columns: []string{"alive", "revision", "name", "description", "avatar", "created_at", "updated_at"},
+		log: `WITH ` + reciterLives + `,
+			changes AS (SELECT c.id, count(*) AS n, (array_agg(c.recorded_at ORDER BY c.position DESC))[1] AS latest,
+				(array_agg(c.a->>'name' ORDER BY c.position DESC) FILTER (WHERE c.name = 'ReciterModified' AND c.a->>'name' IS NOT NULL))[1] AS name,
+				(array_agg(ARRAY[c.a->>'description'] ORDER BY c.position DESC) FILTER (WHERE c.name = 'ReciterModified' AND c.a ? 'description'))[1:1] AS description,
+				(array_agg(ARRAY[CASE c.name WHEN 'ReciterModified' THEN c.a->>'avatar' ELSE c.path END] ORDER BY c.position DESC)
+					FILTER (WHERE c.name = 'ReciterAvatarUploaded' OR c.a ? 'avatar'))[1:1] AS avatar
+				FROM reciters r JOIN e c ON c.id = r.id AND c.position > r.born AND (r.died IS NULL OR c.position < r.died)
+				WHERE c.name IN ('ReciterModified', 'ReciterAvatarUploaded') GROUP BY 1)
+			SELECT r.id, ARRAY[(r.died IS NULL)::text, (1 + coalesce(c.n, 0) + (r.died IS NOT NULL)::int)::text, coalesce(c.name, r.a->>'name'),
+				CASE WHEN c.description IS NULL THEN r.a->>'description' ELSE c.description[1][1] END,
+				CASE WHEN c.avatar IS NULL THEN r.a->>'avatar' ELSE c.avatar[1][1] END,
+				to_char(r.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
+				to_char(coalesce(c.latest, r.recorded_at) AT TIME ZONE 'UTC', ` + microseconds + `)]
+			FROM reciters r LEFT JOIN changes c ON c.id = r.id ORDER BY r.id`,
+		attributes: []string{"name", "description", "avatar"},
+	},
+	{
+		name: "albums-content", unit: "albums", prefix: "album:",
+		columns: []string{"alive", "revision", "reciter_id", "title", "year", "artwork", "created_at", "updated_at"},
+		// An album is born at its first creation while its reciter lives, and
+		// dies with it at the latest.
+		log: `WITH ` + reciterLives + `,
+			album_births AS (SELECT DISTINCT ON (c.id) c.id, c.position AS born, c.recorded_at, c.a, c.reciter_id, r.died AS reciter_died FROM e c
+				JOIN reciters r ON r.id = c.reciter_id AND r.born < c.position AND (r.died IS NULL OR c.position < r.died)
+				WHERE c.name = 'AlbumCreated' AND c.id NOT IN (SELECT id FROM refused_albums) ORDER BY c.id, c.position),
+			albums AS (SELECT b.id, b.born, b.recorded_at, b.a, b.reciter_id, least(min(d.position), b.reciter_died) AS died FROM album_births b
+				LEFT JOIN e d ON d.name = 'AlbumDeleted' AND d.id = b.id AND d.position > b.born GROUP BY 1, 2, 3, 4, 5, b.reciter_died),
+			changes AS (SELECT c.id, count(*) AS n, (array_agg(c.recorded_at ORDER BY c.position DESC))[1] AS latest,
+				(array_agg(c.a->>'title' ORDER BY c.position DESC) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'title' IS NOT NULL))[1] AS title,
+				(array_agg(c.a->>'year' ORDER BY c.position DESC) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'year' IS NOT NULL))[1] AS year,
+				(array_agg(ARRAY[CASE c.name WHEN 'AlbumModified' THEN c.a->>'artwork' ELSE c.path END] ORDER BY c.position DESC)
+					FILTER (WHERE c.name = 'AlbumArtworkUploaded' OR c.a ? 'artwork'))[1:1] AS artwork
+				FROM albums b JOIN e c ON c.id = b.id AND c.position > b.born AND (b.died IS NULL OR c.position < b.died)
+				WHERE c.name IN ('AlbumModified', 'AlbumArtworkUploaded') GROUP BY 1)
+			SELECT b.id, ARRAY[(b.died IS NULL)::text, (1 + coalesce(c.n, 0) + (b.died IS NOT NULL)::int)::text, b.reciter_id::text,
+				coalesce(c.title, b.a->>'title'), coalesce(c.year, b.a->>'year'),
+				CASE WHEN c.artwork IS NULL THEN b.a->>'artwork' ELSE c.artwork[1][1] END,
+				to_char(b.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
+				to_char(coalesce(c.latest, b.recorded_at) AT TIME ZONE 'UTC', ` + microseconds + `)]
+			FROM albums b LEFT JOIN changes c ON c.id = b.id ORDER BY b.id`,
+		attributes: []string{"reciter_id", "title", "year", "artwork"},
+	},
+}
+
+// revisions yields what log does, from the last revisions.
+func (c content) revisions() string {
+	columns := []string{"(content->>'deleted' IS DISTINCT FROM 'true')::text", "version::text"}
+	for _, attribute := range c.attributes {
+		columns = append(columns, "content->>'"+attribute+"'")
+	}
+	for _, moment := range []string{"created_at", "updated_at"} {
+		columns = append(columns, "to_char((content->>'"+moment+"')::timestamptz AT TIME ZONE 'UTC', "+microseconds+")")
+	}
+	return fmt.Sprintf(`SELECT substr(entity, %d)::uuid AS id, ARRAY[%s] FROM (SELECT DISTINCT ON (entity) entity, version, content FROM revisions
+		WHERE starts_with(entity, '%s') ORDER BY entity, version DESC) r ORDER BY 1`, len(c.prefix)+1, strings.Join(columns, ", "), c.prefix)
+}
+
+func (c content) check(ctx context.Context, in *inspection) (Check, error) {
+	if err := in.findRefused(ctx); err != nil {
+		return Check{}, err
+	}
+	expected, err := in.source.Query(ctx, fmt.Sprintf(c.log, in.events()), in.checkpoint.Position, in.skipped(), in.log.refusedReciters, in.log.refusedAlbums)
+	if err != nil {
+		return Check{}, err
+	}
+	defer expected.Close()
+	found, err := in.database.Query(ctx, c.revisions())
+	if err != nil {
+		return Check{}, err
+	}
+	defer found.Close()
+	return c.compare(&entities{rows: expected}, &entities{rows: found})
+}
+
+// compare walks along both lists side by side and holds one entity of each.
+func (c content) compare(expected, found *entities) (Check, error) {
+	var compared, faults int64
+	var samples []string
+	note := func(id uuid.UUID, what string) {
+		if faults++; faults <= maxSamples {
+			samples = append(samples, fmt.Sprintf("%s%s %s", c.prefix, id, what))
+		}
+	}
+	expected.next()
+	found.next()
+	for expected.more || found.more {
+		compared++
+		switch order := expected.compare(found); {
+		case order < 0:
+			note(expected.id, "is missing")
+			expected.next()
+		case order > 0:
+			note(found.id, "is not in the log")
+			found.next()
+		default:
+			if differing := c.differing(expected.values, found.values); len(differing) > 0 {
+				note(expected.id, "differs in "+strings.Join(differing, ", "))
+			}
+			expected.next()
+			found.next()
+		}
+	}
+	if expected.err != nil {
+		return Check{}, expected.err
+	}
+	if found.err != nil {
+		return Check{}, found.err
+	}
+	if faults > 0 {
+		return fail(compared, c.unit, faults, samples, "%d %s are not what the log makes of them", faults, c.unit), nil
+	}
+	return pass(compared, c.unit), nil
+}
+
+func (c content) differing(expected, found []*string) []string {
+	var names []string
+	for i, name := range c.columns {
+		a, b := expected[i], found[i]
+		if (a == nil) != (b == nil) || a != nil && *a != *b {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// entities is a list of entities, sorted by id, that is read as it comes.
+type entities struct {
+	rows   pgx.Rows
+	id     uuid.UUID
+	values []*string
+	more   bool
+	err    error
+}
+
+func (l *entities) next() {
+	l.more = l.rows.Next()
+	if l.more {
+		l.err = l.rows.Scan(&l.id, &l.values)
+		l.more = l.err == nil
+	} else {
+		l.err = l.rows.Err()
+	}
+}
+
+// compare puts a list that has ended behind everything.
+func (l *entities) compare(other *entities) int {
+	switch {
+	case !l.more:
+		return 1
+	case !other.more:
+		return -1
+	}
+	return bytes.Compare(l.id[:], other.id[:])
+}
