@@ -8,8 +8,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// slugLength bounds a slug, in characters; addresses and indexes want it short.
-const slugLength = 100
+const (
+	// slugLength bounds a slug, in characters; addresses and indexes want it short.
+	slugLength = 100
+	// slugSource bounds what of a name, in bytes, a slug is made from.
+	slugSource = 1000
+)
 
 // withoutMarks are scripts whose letters are read without their accents and
 // vowel signs. In others the signs are half of a word.
@@ -19,6 +23,9 @@ var withoutMarks = []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.C
 // hyphens. Letters of every script stay. A name without any becomes the kind of
 // thing it names.
 func slugBase(kind, name string) string {
+	if len(name) > slugSource {
+		name = strings.ToValidUTF8(name[:slugSource], "")
+	}
 	var b strings.Builder
 	length, gap, letter := 0, false, rune(0)
 	for _, r := range norm.NFKD.String(name) {

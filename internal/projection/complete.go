@@ -12,20 +12,14 @@ import (
 // finishers is how many tables are finished at a time.
 const finishers = 2
 
-// complete makes the indexes of readers and declares the database complete,
-// this time on the disk.
+// complete makes the indexes of readers and declares the database complete.
 func (s *session) complete(ctx context.Context) error {
 	if err := s.alive(ctx, s.finishTables); err != nil {
 		return err
 	}
 	next := s.checkpoint
 	next.Stage = StageComplete
-	return pgx.BeginFunc(ctx, s.database, func(pgx.Tx) error {
-		if _, err := s.database.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
-			return fmt.Errorf("have the commit wait for the disk: %w", err)
-		}
-		return s.mark(ctx, next)
-	})
+	return s.mark(ctx, next)
 }
 
 // finishTables works in sessions of its own, as the one with the lock must go
@@ -42,7 +36,7 @@ func (s *session) finishTables(ctx context.Context) error {
 	for range finishers {
 		group.Go(func() error {
 			conn, err := s.dial(ctx, "the version's database", s.Database,
-				map[string]string{"synchronous_commit": "off", "maintenance_work_mem": "128MB"})
+				map[string]string{"maintenance_work_mem": "128MB"})
 			if err != nil {
 				return err
 			}

@@ -31,16 +31,18 @@
 // session of one that has been silent: a lost node's session may hold its lock
 // for hours.
 //
-// Transactions are committed without waiting for the disk. A crash of the
-// version's server may take back the last ones, and with them the checkpoint
-// that counted them; they are applied again. Only the end of a replay waits.
+// A follower's transactions do not wait for the disk. A crash of the version's
+// server may take back the last ones, and with them the checkpoint that counted
+// them; they are applied again. What is reported is on the disk: twice a second,
+// if there is news, one transaction waits for it.
 //
 // # Waking up
 //
 // Follow polls the log: a few milliseconds after an event, then less and less
-// often. A notification from the writers would be prompt after a long pause
-// too, but NOTIFY takes one lock for the whole server at commit, so that all
-// writers would commit one after the other.
+// often, down to ten times a second. A notification from the writers would be
+// prompt after a long pause too, but NOTIFY takes one lock for the whole server
+// at commit, so that all writers commit one after the other: with eight of them
+// and no disk to wait for it cost three fifths of the appends.
 //
 // # When a server goes away
 //

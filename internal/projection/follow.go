@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -30,6 +31,9 @@ func Follow(ctx context.Context, o Options) (Result, error) {
 		o.ChunkEvents = followChunk
 	}
 	r := newRun("follow", o)
+	// The checkpoint goes back with what a crash takes, so that commits need not
+	// wait for the disk.
+	r.synchronous = "off"
 	r.progress.start()
 	err := r.follow(ctx)
 	if ctx.Err() != nil {
@@ -74,11 +78,14 @@ func (s *session) follow(ctx context.Context) error {
 			Message: fmt.Sprintf("this database is at position %d already, past %d", s.checkpoint.Position, s.Until)}
 	}
 	s.result.Position = s.checkpoint.Position
-	s.progress.update(func(p *Report) {
-		p.Stage, p.Position, p.Target = string(s.checkpoint.Stage), s.checkpoint.Position, s.Until
-	})
-	f := &follower{applier: s.applier(), reader: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause}
+	f := &follower{applier: s.applier(), reader: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause,
+		secured: -1}
 	f.decode = f.applier.decoder()
+	// A crash may still take what an earlier follower has committed.
+	if err := f.secure(ctx); err != nil {
+		return err
+	}
+	s.progress.begin(s.checkpoint.Stage, s.checkpoint.Position, s.Until)
 	return f.follow(ctx)
 }
 
@@ -88,11 +95,44 @@ type follower struct {
 	decode *decoder
 	reader *eventlog.Reader
 	pause  time.Duration
+	// secured is the last position that is known to be on the disk.
+	secured int64
 	// When the head was last read, and the version's database last touched.
 	headAt, touchedAt time.Time
 }
 
 func (f *follower) follow(ctx context.Context) error {
+	err := f.loop(ctx)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer cancel()
+	if failed := f.secure(last); failed != nil {
+		return errors.Join(err, failed)
+	}
+	f.progress.secured()
+	return err
+}
+
+// secure has everything that was committed written to the disk, so that it can
+// be reported. Commits do not wait for that one by one.
+func (f *follower) secure(ctx context.Context) error {
+	if f.secured == f.applier.checkpoint.Position {
+		return nil
+	}
+	err := pgx.BeginFunc(ctx, f.database, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE checkpoint SET updated_at = now()")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write the checkpoint to the disk: %w", err)
+	}
+	f.secured, f.touchedAt = f.applier.checkpoint.Position, time.Now()
+	return nil
+}
+
+func (f *follower) loop(ctx context.Context) error {
 	for {
 		moved, err := f.step(ctx)
 		if err != nil {
@@ -150,27 +190,39 @@ func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
 	return err == nil && !moved, err
 }
 
-// observe reads the head for the report and keeps the session from looking
+// observe tells the progress twice a second and keeps the session from looking
 // silent.
 func (f *follower) observe(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(f.headAt) >= headEvery {
-		head, err := f.Log.Head(ctx, f.source)
-		if err != nil {
-			return err
-		}
 		f.headAt = now
-		f.progress.head(head)
-		held, err := f.reader.HeldBy(ctx)
-		if err != nil {
+		if err := f.tell(ctx); err != nil {
 			return err
 		}
-		f.waiting(longest(held))
 	}
 	if now.Sub(f.touchedAt) >= time.Second {
 		f.touchedAt = now
 		return f.heartbeat(ctx)
 	}
+	return nil
+}
+
+// tell makes the progress ready for the next report.
+func (f *follower) tell(ctx context.Context) error {
+	if err := f.secure(ctx); err != nil {
+		return err
+	}
+	f.progress.secured()
+	head, err := f.Log.Head(ctx, f.source)
+	if err != nil {
+		return err
+	}
+	f.progress.head(head)
+	held, err := f.reader.HeldBy(ctx)
+	if err != nil {
+		return err
+	}
+	f.waiting(longest(held))
 	return nil
 }
 

@@ -23,7 +23,8 @@ type progress struct {
 	mu      sync.Mutex
 	current Report
 	changed bool
-	applied int64
+	// What was committed, which may be more than was told.
+	committed, applied, skipped int64
 
 	stop, stopped chan struct{}
 	// What the last report said, for the rate; used by one goroutine at a time.
@@ -62,6 +63,15 @@ func (p *progress) finish(problem *Poison) {
 	p.report()
 }
 
+// begin notes where a session begins.
+func (p *progress) begin(stage Stage, position, target int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.committed, p.changed = position, true
+	p.current.Stage, p.current.Position, p.current.Target = string(stage), position, target
+	p.current.Head = max(p.current.Head, position)
+}
+
 func (p *progress) update(change func(*Report)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,10 +83,18 @@ func (p *progress) update(change func(*Report)) {
 func (p *progress) moved(position, events, skipped int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current.Position, p.current.Skipped = position, skipped
-	p.current.Head = max(p.current.Head, position)
+	p.committed, p.skipped = position, skipped
 	p.applied += events
-	p.changed = true
+}
+
+// secured notes that what was committed is on the disk, and so may be told: a
+// report must never be ahead of what a crash leaves.
+func (p *progress) secured() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changed = p.changed || p.current.Position != p.committed
+	p.current.Position, p.current.Skipped = p.committed, p.skipped
+	p.current.Head = max(p.current.Head, p.committed)
 }
 
 func (p *progress) due() bool {

@@ -21,6 +21,7 @@ func Replay(ctx context.Context, o Options) (Result, error) {
 		o.ChunkEvents = replayChunk
 	}
 	r := newRun("replay", o)
+	r.synchronous = "on"
 	r.progress.start()
 	err := r.replay(ctx)
 	r.result.Elapsed = time.Since(r.started)
@@ -36,9 +37,7 @@ func (r *run) replay(ctx context.Context) error {
 	}
 	defer s.close()
 	r.result.Position = s.checkpoint.Position
-	r.progress.update(func(p *Report) {
-		p.Stage, p.Position, p.Head = string(s.checkpoint.Stage), s.checkpoint.Position, s.checkpoint.Position
-	})
+	r.progress.begin(s.checkpoint.Stage, s.checkpoint.Position, 0)
 	if s.checkpoint.Stage == StageComplete {
 		return nil
 	}
@@ -89,7 +88,9 @@ func (s *session) applyLog(ctx context.Context, target int64) error {
 	})
 	group.Go(func() error {
 		for chunk := range chunks {
-			if err := a.apply(ctx, chunk); err != nil {
+			err := a.apply(ctx, chunk)
+			s.progress.secured()
+			if err != nil {
 				return err
 			}
 		}

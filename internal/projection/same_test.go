@@ -127,3 +127,33 @@ func TestAFollowerSurvivesAKilledServer(t *testing.T) {
 	assertSame(t, contentHash(t, conn), rebuilt(t, from))
 	assertOnce(t, conn)
 }
+
+// What is reported decides which version serves, so it must outlive a crash.
+func TestAReportIsNeverAheadOfWhatACrashLeaves(t *testing.T) {
+	from, writer := generated(t, 10, 1)
+	o, conn := migrated(t, from)
+	replay(t, o)
+	for round := range 3 {
+		heard := &reports{}
+		o.Reporter = heard
+		stop := inBackground(t, conn, o)
+		before := count(t, conn, "SELECT position FROM checkpoint")
+		for !heard.any(func(r projection.Report) bool { return r.Position > before }) {
+			if err := library.Generate(t.Context(), writer, log, 20, uint64(time.Now().UnixNano()), nil); err != nil { //nolint:gosec // new ids
+				t.Fatal(err)
+			}
+		}
+		server.Kill()
+		told := heard.last().Position
+		if err := stop(); err != nil {
+			t.Errorf("the follower ended with %v", err)
+		}
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		writer, conn = connect(t, from), connect(t, o.Database)
+		if left := count(t, conn, "SELECT position FROM checkpoint"); left < told {
+			t.Errorf("round %d: the crash left position %d, %d was reported", round, left, told)
+		}
+	}
+}

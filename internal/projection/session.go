@@ -17,11 +17,13 @@ import (
 // run is a Replay or a Follow with its options filled in.
 type run struct {
 	Options
-	name     string
-	skip     map[uuid.UUID]bool
-	progress *progress
-	result   Result
-	started  time.Time
+	name string
+	// synchronous is whether commits wait for the disk.
+	synchronous string
+	skip        map[uuid.UUID]bool
+	progress    *progress
+	result      Result
+	started     time.Time
 }
 
 func newRun(name string, o Options) *run {
@@ -93,9 +95,7 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.Log.Check(ctx, s.source); err != nil {
 		return err
 	}
-	// The checkpoint goes back with what a crash takes, so commits need not
-	// wait for the disk.
-	s.database, err = s.dial(ctx, "the version's database", s.Database, map[string]string{"synchronous_commit": "off"})
+	s.database, err = s.dial(ctx, "the version's database", s.Database, nil)
 	return err
 }
 
@@ -113,6 +113,7 @@ func (s *session) dial(ctx context.Context, what, url string, settings map[strin
 	config.RuntimeParams["application_name"] = "nawhas " + s.name
 	// What a role allows its other sessions is too short for an index.
 	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["synchronous_commit"] = s.synchronous
 	for name, value := range settings {
 		config.RuntimeParams[name] = value
 	}
