@@ -15,7 +15,10 @@ import (
 
 var server *pgtest.Server
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Run(m, &server)) }
+// The server writes nothing to the disk before it must.
+func TestMain(m *testing.M) {
+	os.Exit(pgtest.Run(m, &server, "wal_writer_delay=10s", "wal_writer_flush_after=0"))
+}
 
 var log = eventlog.New(eventlog.DefaultTable())
 
