@@ -117,10 +117,12 @@ func (in *inspection) pin(ctx context.Context) (err error) {
 }
 
 // prepare suits a session to a few long statements. One connection sits in its
-// transaction while the other one works, which roles have a limit against;
-// compiling a statement costs more than it saves here; and sorts get memory.
+// transaction while the other one works, which roles have a limit against.
+// Compiling a statement costs more than it saves here, and sorts get memory.
+// Tables may have no statistics yet: the planner then takes them for small and
+// nests loops over the whole log.
 func prepare(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'",
+	_, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off",
 		pgx.QueryExecModeSimpleProtocol)
 	return err
 }
