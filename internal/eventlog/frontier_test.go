@@ -211,3 +211,37 @@ func TestLimitsOfAReading(t *testing.T) {
 		}
 	}
 }
+
+// A reader learns how large events are, and its batches grow again after them.
+func TestAReaderAdaptsToTheSizeOfEvents(t *testing.T) {
+	_, conn := source(t)
+	execute(t, conn, `INSERT INTO events (id, name, payload) SELECT gen_random_uuid(), 'Sized', jsonb_build_object('x', repeat('x', CASE WHEN n BETWEEN 301 AND 320 THEN 100000 ELSE 10 END))
+		FROM generate_series(1, 1000) AS n ORDER BY n`)
+	reader := events.Reader(conn, 0)
+	read, largest := int64(0), 0
+	for {
+		found, err := reader.Next(t.Context(), eventlog.Limit{Events: 2000, Bytes: 300_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 {
+			break
+		}
+		size := 0
+		for _, e := range found {
+			if read++; e.Position != read {
+				t.Fatalf("read position %d after %d", e.Position, read-1)
+			}
+			size += len(e.Payload)
+		}
+		if size > 300_000 {
+			t.Errorf("a batch of %d bytes", size)
+		}
+		if read > 320 {
+			largest = max(largest, len(found))
+		}
+	}
+	if read != 1000 || largest < 100 {
+		t.Errorf("read %d of 1000 events, the last ones at most %d at a time", read, largest)
+	}
+}

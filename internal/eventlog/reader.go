@@ -37,12 +37,18 @@ type Reader struct {
 	hole  *hold
 	dead  int64
 	names map[string]string
+	// ask is how many events to ask for: what is beyond the limit of bytes has
+	// to be fetched before it can be left.
+	ask int
 }
 
 // Reader starts after the given position; 0 reads from the beginning.
 func (l *Log) Reader(db DB, after int64) *Reader {
-	return &Reader{log: l, db: db, last: after, names: map[string]string{}}
+	return &Reader{log: l, db: db, last: after, names: map[string]string{}, ask: firstAsk}
 }
+
+// firstAsk is how many events a reader asks for before it knows their size.
+const firstAsk = 256
 
 // Settled tells the reader that its session has seen the watermark w, so that
 // holes up to it are dead without another look.
@@ -146,7 +152,8 @@ func (r *Reader) read(ctx context.Context, limit Limit) ([]Event, error) {
 	if upTo == 0 {
 		upTo = math.MaxInt64
 	}
-	rows, err := r.db.Query(ctx, r.log.sql.read, pgx.QueryResultFormats{pgx.BinaryFormatCode}, r.last, upTo, limit.Events)
+	rows, err := r.db.Query(ctx, r.log.sql.read, pgx.QueryResultFormats{pgx.BinaryFormatCode}, r.last, upTo,
+		min(limit.Events, r.ask))
 	if err != nil {
 		return nil, fmt.Errorf("read the log after position %d: %w", r.last, err)
 	}
@@ -163,11 +170,15 @@ func (r *Reader) read(ctx context.Context, limit Limit) ([]Event, error) {
 		}
 		size += len(e.Payload)
 		if limit.Bytes > 0 && size > limit.Bytes && len(events) > 0 {
+			r.ask = len(events) + 1
 			break
 		}
 		events, last = append(events, e), e.Position
 	}
 	rows.Close()
+	if len(events) == r.ask && (limit.Bytes == 0 || size <= limit.Bytes) {
+		r.ask *= 2
+	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the log after position %d: %w", r.last, err)
 	}
