@@ -100,8 +100,8 @@ func (c content) revisions() string {
 	for _, moment := range []string{"created_at", "updated_at"} {
 		columns = append(columns, "to_char((content->>'"+moment+"')::timestamptz AT TIME ZONE 'UTC', "+microseconds+")")
 	}
-	return fmt.Sprintf(`SELECT substr(entity, %d)::uuid AS id, ARRAY[%s] FROM (SELECT DISTINCT ON (entity) entity, version, content FROM revisions
-		WHERE starts_with(entity, '%s') ORDER BY entity, version DESC) r ORDER BY 1`, len(c.prefix)+1, strings.Join(columns, ", "), c.prefix)
+	return fmt.Sprintf("SELECT substr(entity, %d)::uuid AS id, ARRAY[%s] FROM %s r ORDER BY 1", len(c.prefix)+1, strings.Join(columns, ", "),
+		fmt.Sprintf(lastRevisions, c.prefix))
 }
 
 func (c content) check(ctx context.Context, in *inspection) (Check, error) {

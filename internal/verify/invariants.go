@@ -19,10 +19,10 @@ type invariant struct {
 	shelves bool
 }
 
-// The revisions' side of the comparisons is written out once: the last revision
-// of every entity of a kind.
-const lastRevisions = `(SELECT DISTINCT ON (entity) entity, version, content, content->>'deleted' = 'true' AS deleted
-	FROM revisions WHERE entity LIKE '%s:%%' ORDER BY entity, version DESC)`
+// lastRevisions is the last revision of every entity of a kind. It sorts no
+// contents, which are most of the table.
+const lastRevisions = `(SELECT entity, version, content, content->>'deleted' = 'true' AS deleted FROM revisions
+	JOIN (SELECT entity, max(version) AS version FROM revisions WHERE starts_with(entity, '%s') GROUP BY 1) l USING (entity, version))`
 
 var invariants = []invariant{
 	{
@@ -33,9 +33,8 @@ var invariants = []invariant{
 	},
 	{
 		name: "revisions-final", unit: "revisions", figure: "SELECT count(*) FROM revisions",
-		faults: `SELECT entity FROM (SELECT entity, content, lead(version) OVER (PARTITION BY entity ORDER BY version) AS later FROM revisions) r
-			WHERE content->>'deleted' = 'true' AND later IS NOT NULL`,
-		wrong: "entities that have revisions after their deletion",
+		faults: `SELECT entity FROM revisions GROUP BY entity HAVING min(version) FILTER (WHERE content->>'deleted' = 'true') < max(version)`,
+		wrong:  "entities that have revisions after their deletion",
 	},
 	{
 		name: "reciters-current", unit: "reciters", figure: "SELECT count(*) FROM reciters",
@@ -45,7 +44,7 @@ var invariants = []invariant{
 				r.content->>'id' IS DISTINCT FROM e.id::text OR r.content->>'name' IS DISTINCT FROM e.name OR
 				r.content->>'slug' IS DISTINCT FROM e.slug OR r.content->>'description' IS DISTINCT FROM e.description OR
 				r.content->>'avatar' IS DISTINCT FROM e.avatar OR (r.content->>'created_at')::timestamptz IS DISTINCT FROM e.created_at OR
-				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "reciter"),
+				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "reciter:"),
 		wrong: "reciters that differ from their last revision",
 	},
 	{
@@ -56,12 +55,12 @@ var invariants = []invariant{
 				r.content->>'id' IS DISTINCT FROM e.id::text OR r.content->>'reciter_id' IS DISTINCT FROM e.reciter_id::text OR
 				r.content->>'title' IS DISTINCT FROM e.title OR r.content->>'year' IS DISTINCT FROM e.year OR
 				r.content->>'artwork' IS DISTINCT FROM e.artwork OR (r.content->>'created_at')::timestamptz IS DISTINCT FROM e.created_at OR
-				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "album"),
+				(r.content->>'updated_at')::timestamptz IS DISTINCT FROM e.updated_at))`, "album:"),
 		wrong: "albums that differ from their last revision",
 	},
 	{
 		name: "entities-known", unit: "revisions", figure: "SELECT count(*) FROM revisions",
-		faults: `SELECT DISTINCT entity FROM revisions WHERE entity !~ '^(reciter|album):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`,
+		faults: `SELECT DISTINCT entity FROM revisions WHERE NOT starts_with(entity, 'reciter:') AND NOT starts_with(entity, 'album:')`,
 		wrong:  "revisions of something that is neither a reciter nor an album",
 	},
 	{
