@@ -73,7 +73,7 @@ func (a *applier) apply(ctx context.Context, events []Event) error {
 	var poison error
 	for i := range events {
 		if events[i].problem != "" {
-			good, poison = events[:i], events[i].poison("", events[i].problem)
+			good, poison = events[:i], events[i].poison(a.firstHandler(&events[i]), events[i].problem)
 			break
 		}
 	}
@@ -85,6 +85,15 @@ func (a *applier) apply(ctx context.Context, events []Event) error {
 		return err
 	}
 	return poison
+}
+
+// firstHandler is the projector that an event would have come to first, empty
+// if none knows such events.
+func (a *applier) firstHandler(e *Event) string {
+	if handlers := a.handlers[e.Kind()]; len(handlers) > 0 {
+		return a.projectors[handlers[0]].name
+	}
+	return ""
 }
 
 // applyBefore applies what comes before an event that a projector refused.

@@ -119,6 +119,9 @@ func assertPoison(t *testing.T, err error, event eventlog.NewEvent, at int64) {
 	if poison.Position != at || poison.EventID != event.ID || poison.Name != event.Name || poison.Version != event.Version {
 		t.Errorf("got %+v, want event %s at %d", poison, event.ID, at)
 	}
+	if unknown := strings.Contains(poison.Reason, "does not know"); unknown != (poison.Projector == "") {
+		t.Errorf("projector %q, but: %s", poison.Projector, poison.Reason)
+	}
 	if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "12345") {
 		t.Errorf("the error repeats the payload: %v", err)
 	}
