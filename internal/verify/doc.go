@@ -2,10 +2,24 @@
 // pinned position: the checkpoint of one snapshot of the database.
 //
 // Each proof is a named check with a figure and, when it fails, at most ten
-// keys to look at; payloads never leave the databases. The checks are plain SQL
-// and simple comparisons of streams. They share no code with the engine that
-// built the database, so that a mistake of the engine cannot excuse itself, and
-// they use a bounded amount of memory whatever the size of the log.
+// keys to look at; payloads never leave the databases.
+//
+//   - checkpoint, schema, indexes: the database is built to the end, by this
+//     edition, and its checkpoint remembers events of this log.
+//   - events-known, completeness: every kind of event is handled or knowingly
+//     ignored, and each projector has handled exactly the events it should.
+//   - reciters-content, albums-content: the last revision of every entity that
+//     ever lived is what one statement over the log makes of it.
+//   - the invariants: rows equal their last revisions, revisions are numbered
+//     without holes, nothing is orphaned, slugs are unique.
+//
+// Together these cover the rows column by column, but for slugs, of which only
+// the uniqueness is proven: they depend on who had a name first. Of revisions
+// before the last one the number is proven and the content is not.
+//
+// The checks share no code with the engine that built the database, so that a
+// mistake of the engine cannot excuse itself. Memory is bounded whatever the
+// size of the log; the servers sort on disk.
 //
 // The package writes nothing and repairs nothing. What a failed check means for
 // a release is decided by the operator.
