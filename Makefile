@@ -51,7 +51,11 @@ lint: tools ## Run the linters
 
 .PHONY: test-unit
 test-unit: tools cluster-programs ## Run unit and integration tests
-	@go run ./hack/test unit integration
+	@go run ./hack/test unit integration controllers
+
+.PHONY: test-race
+test-race: tools cluster-programs ## As test-unit, with the race detector on everything
+	@RACE=1 go run ./hack/test unit integration controllers
 
 .PHONY: test-e2e
 test-e2e: tools cluster-programs images ## Run the tests on a Kubernetes node

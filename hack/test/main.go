@@ -1,6 +1,6 @@
 // Command test runs all that `make test` promises, part by part, and prints
 // one line for each: lint, unit, integration (packages whose tests start a
-// Postgres or an API server) and e2e (on a Kubernetes node).
+// Postgres), controllers (an API server too) and e2e (on a Kubernetes node).
 //
 // A part that cannot run on this machine is not passed over in silence: its
 // line says NOT RUN and why.
@@ -33,7 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	wanted := os.Args[1:]
 	if len(wanted) == 0 {
-		wanted = []string{"lint", "unit", "integration", "e2e"}
+		wanted = []string{"lint", "unit", "integration", "controllers", "e2e"}
 	}
 	failed, err := runParts(ctx, wanted)
 	stop()
@@ -58,7 +58,7 @@ func runParts(ctx context.Context, wanted []string) (bool, error) {
 	}
 	available := map[string]part{
 		"lint": {"lint", lint}, "unit": {"unit", unit}, "integration": {"integration", integration},
-		"e2e": {"e2e", endToEnd}, "vulnerabilities": {"vulnerabilities", vulnerabilities},
+		"controllers": {"controllers", controllers}, "e2e": {"e2e", endToEnd}, "vulnerabilities": {"vulnerabilities", vulnerabilities},
 	}
 	var total outcome
 	var lines []string

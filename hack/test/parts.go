@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func lint(ctx context.Context) outcome {
 		return outcome{failed: 1, err: err}
 	}
 	for _, module := range modules {
-		o.count(show(ctx, module, tool, "run", "--config", config, "--timeout", "15m", "./..."))
+		o.count(show(ctx, module, tool, "run", "--allow-parallel-runners", "--config", config, "--timeout", "15m", "./..."))
 	}
 	scripts, err := filepath.Glob("hack/*.sh")
 	if err != nil || len(scripts) == 0 {
@@ -59,23 +58,14 @@ func (o *outcome) add(other outcome) {
 }
 
 func unit(ctx context.Context) outcome {
-	packages, err := packagesWhere(ctx, func(needsServer bool) bool { return !needsServer })
-	if err != nil {
-		return outcome{failed: 1, err: err}
-	}
-	o := goTest(ctx, "unit", packages...)
+	o := goTest(ctx, "unit", alone)
 	o.add(gotestsum(ctx, "unit-node", "go", "-C", "hack/node", "test", "-json", "./..."))
 	return o
 }
 
-func integration(ctx context.Context) outcome {
-	packages, err := packagesWhere(ctx, func(needsServer bool) bool { return needsServer })
-	if err != nil {
-		return outcome{failed: 1, err: err}
-	}
-	// Two packages at once: each starts servers of its own.
-	return goTest(ctx, "integration", append([]string{"-p", "2", "-timeout", "15m"}, packages...)...)
-}
+func integration(ctx context.Context) outcome { return goTest(ctx, "integration", withPostgres) }
+
+func controllers(ctx context.Context) outcome { return goTest(ctx, "controllers", withKubernetes) }
 
 func endToEnd(ctx context.Context) outcome {
 	if reason := noCluster(); reason != "" {
@@ -117,47 +107,6 @@ func vulnerabilities(ctx context.Context) outcome {
 	var o outcome
 	o.count(show(ctx, ".", "bin/tools/govulncheck", "./..."))
 	return o
-}
-
-// packagesWhere lists the packages with tests, by whether these start servers.
-func packagesWhere(ctx context.Context, wanted func(needsServer bool) bool) ([]string, error) {
-	const format = `{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}{{end}}`
-	out, err := exec.CommandContext(ctx, "go", "list", "-f", format, "./...").Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return nil, fmt.Errorf("list packages: %s", exit.Stderr)
-		}
-		return nil, fmt.Errorf("list packages: %w", err)
-	}
-	var packages []string
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		needsServer := strings.HasSuffix(fields[0], "/pgtest") || strings.Contains(line, "/internal/pgtest") || strings.Contains(line, "/pkg/envtest")
-		if wanted(needsServer) {
-			packages = append(packages, fields[0])
-		}
-	}
-	return packages, nil
-}
-
-// race says how to turn the race detector on. It needs a C compiler.
-func race() (flags, env []string) {
-	if _, err := exec.LookPath("gcc"); err != nil {
-		fmt.Println("no C compiler: the tests run WITHOUT the race detector")
-		return nil, nil
-	}
-	return []string{"-race"}, []string{"CGO_ENABLED=1"}
-}
-
-func goTest(ctx context.Context, name string, args ...string) outcome {
-	flags, env := race()
-	command := append([]string{"env"}, env...)
-	command = append(append(command, "go", "test", "-json"), flags...)
-	return gotestsum(ctx, name, append(command, args...)...)
 }
 
 // gotestsum runs a command that prints test2json events and counts its tests.
