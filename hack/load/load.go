@@ -31,7 +31,8 @@ type Options struct {
 	WriteRate float64
 	// Acknowledged gets a line of JSON for each acknowledged write.
 	Acknowledged io.Writer
-	Seed         uint64
+	// Seed spreads the workers over time.
+	Seed uint64
 }
 
 // Write is an acknowledged write: the event is in the log, says the version.
@@ -68,11 +69,12 @@ type Result struct {
 func Start(ctx context.Context, o Options) *Load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Load{options: o, cancel: cancel, result: Result{Answers: map[string][]time.Time{}}, encode: json.NewEncoder(o.Acknowledged)}
-	for i := range o.Readers {
-		l.run(ctx, &reader{client: newClient(o.URL, l)}, o.ReadRate, uint64(i))
+	random := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // spreads load
+	for range o.Readers {
+		l.run(ctx, &reader{client: newClient(o.URL, l)}, o.ReadRate, random.Float64())
 	}
-	for i := range o.Writers {
-		l.run(ctx, newWriter(newClient(o.URL, l), o.Seed+uint64(i)), o.WriteRate, uint64(o.Readers+i))
+	for range o.Writers {
+		l.run(ctx, &writer{client: newClient(o.URL, l)}, o.WriteRate, random.Float64())
 	}
 	return l
 }
@@ -80,12 +82,12 @@ func Start(ctx context.Context, o Options) *Load {
 // worker makes one round of requests.
 type worker interface{ work(ctx context.Context) }
 
-// run lets a worker work at its rate, begun at a moment of its own.
-func (l *Load) run(ctx context.Context, w worker, rate float64, seed uint64) {
+// run lets a worker work at its rate. Phase, from 0 to 1, is when in its first
+// interval it begins.
+func (l *Load) run(ctx context.Context, w worker, rate, phase float64) {
 	interval := time.Duration(float64(time.Second) / rate)
-	random := rand.New(rand.NewPCG(l.options.Seed, seed)) //nolint:gosec // spreads load
 	l.workers.Go(func() {
-		pause := time.NewTimer(time.Duration(random.Int64N(int64(interval))))
+		pause := time.NewTimer(time.Duration(phase * float64(interval)))
 		defer pause.Stop()
 		for {
 			select {

@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -31,15 +30,10 @@ func (r *reader) work(ctx context.Context) {
 // sees what it wrote.
 type writer struct {
 	*client
-	random  *rand.Rand
 	reciter uuid.UUID
 	after   int64
 	rounds  int
 	edits   int
-}
-
-func newWriter(c *client, seed uint64) *writer {
-	return &writer{client: c, random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // makes up texts
 }
 
 // eachReciter is how many writes a reciter gets before the next one is created.
@@ -58,7 +52,8 @@ func (w *writer) work(ctx context.Context) {
 }
 
 func (w *writer) create(ctx context.Context) {
-	name := fmt.Sprintf("Reciter %08x %d", w.random.Uint32(), w.rounds)
+	// Names are taken for good, by earlier loads too.
+	name := "Reciter " + uuid.NewString()
 	r, ok := w.write(ctx, http.MethodPost, "/v1/reciters", w.after, map[string]string{"name": name})
 	if !ok {
 		return
