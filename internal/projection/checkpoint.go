@@ -50,9 +50,7 @@ type Querier interface {
 // ReadCheckpoint reads a version database's checkpoint. A database that was
 // not migrated gives a [*StageError].
 func ReadCheckpoint(ctx context.Context, db Querier) (Checkpoint, error) {
-	var c Checkpoint
-	err := db.QueryRow(ctx, "SELECT position, stage, epoch, target, tail, source, updated_at FROM checkpoint").
-		Scan(&c.Position, &c.Stage, &c.Epoch, &c.Target, &c.Tail, &c.Source, &c.UpdatedAt)
+	c, err := scanCheckpoint(db.QueryRow(ctx, "SELECT "+checkpointColumns+" FROM checkpoint"))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == undefinedTable {
 		return Checkpoint{}, &StageError{Message: "this database has no tables yet; run `nawhas migrate` first"}
 	}
@@ -60,6 +58,14 @@ func ReadCheckpoint(ctx context.Context, db Querier) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("read the checkpoint: %w", err)
 	}
 	return c, nil
+}
+
+const checkpointColumns = "position, stage, epoch, target, tail, source, updated_at"
+
+func scanCheckpoint(row pgx.Row) (Checkpoint, error) {
+	var c Checkpoint
+	err := row.Scan(&c.Position, &c.Stage, &c.Epoch, &c.Target, &c.Tail, &c.Source, &c.UpdatedAt)
+	return c, err
 }
 
 // undefinedTable is the SQLSTATE of a missing table.

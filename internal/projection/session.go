@@ -186,11 +186,13 @@ func (s *session) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.database.Exec(ctx, "UPDATE checkpoint SET epoch = epoch + 1, source = $1, updated_at = now()", identity); err != nil {
+	// In one statement: an epoch that is read later may be another's.
+	s.checkpoint, err = scanCheckpoint(s.database.QueryRow(ctx,
+		"UPDATE checkpoint SET epoch = epoch + 1, source = $1, updated_at = now() RETURNING "+checkpointColumns, identity))
+	if err != nil {
 		return fmt.Errorf("raise the epoch of the checkpoint: %w", err)
 	}
-	s.checkpoint, err = ReadCheckpoint(ctx, s.database)
-	return err
+	return nil
 }
 
 // alive runs work that does not use the version's database and meanwhile
