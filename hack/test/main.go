@@ -33,7 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	wanted := os.Args[1:]
 	if len(wanted) == 0 {
-		wanted = []string{"lint", "unit", "integration", "controllers", "e2e"}
+		wanted = []string{"lint", "vulnerabilities", "unit", "integration", "controllers", "e2e"}
 	}
 	failed, err := runParts(ctx, wanted)
 	stop()
