@@ -17,7 +17,7 @@ const (
 	// followChunk is how many events a follower applies in one transaction.
 	followChunk = 500
 	// shortestPause and longestPause are between two looks at a quiet log.
-	shortestPause = 2 * time.Millisecond
+	shortestPause = time.Millisecond
 	longestPause  = 100 * time.Millisecond
 	headEvery     = 500 * time.Millisecond
 	longestRetry  = 5 * time.Second
@@ -151,7 +151,7 @@ func (f *follower) loop(ctx context.Context) error {
 		if err := sleep(ctx, f.pause); err != nil {
 			return err
 		}
-		f.pause = min(f.pause+f.pause/4+time.Microsecond, longestPause)
+		f.pause = min(f.pause+f.pause/8, longestPause)
 	}
 }
 
