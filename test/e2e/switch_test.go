@@ -41,6 +41,7 @@ func TestNobodyNoticesASwitch(t *testing.T) {
 // The wanted version is taken back while its database is being filled, and
 // asked for again.
 func TestAVersionIsTakenBackInMidReplay(t *testing.T) {
+	t.Parallel()
 	w := newSwitchingWorld(t, 60_000)
 	running := w.load()
 	w.release(next)
@@ -55,6 +56,7 @@ func TestAVersionIsTakenBackInMidReplay(t *testing.T) {
 // The way back is asked for when the Services lead to the new version and the
 // old one is not fenced yet.
 func TestAVersionIsTakenBackInMidSwitch(t *testing.T) {
+	t.Parallel()
 	w := newSwitchingWorld(t, 2_000)
 	running := w.load()
 	w.release(next)
