@@ -36,7 +36,6 @@ func Stages() []string {
 const (
 	ReasonSucceeded        = "Succeeded"
 	ReasonPending          = "Pending"
-	ReasonConnecting       = "Connecting"
 	ReasonCreatingDatabase = "CreatingDatabase"
 	ReasonMigrating        = "Migrating"
 	ReasonReplaying        = "Replaying"
@@ -46,13 +45,11 @@ const (
 	ReasonAwaitingApproval = "AwaitingApproval"
 	ReasonSwitching        = "Switching"
 	ReasonDraining         = "Draining"
-	ReasonNothingToFence   = "NothingToFence"
 	ReasonLive             = "Live"
 	ReasonServing          = "Serving"
 	ReasonPodsNotReady     = "PodsNotReady"
 	ReasonNothingLive      = "NothingLive"
 	ReasonNoPrevious       = "NoPreviousVersion"
-	ReasonProgressing      = "Progressing"
 	ReasonSettled          = "Settled"
 	ReasonDeleting         = "Deleting"
 )

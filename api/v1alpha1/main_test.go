@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -39,7 +40,8 @@ func run(m *testing.M) int {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		_ = os.Setenv("KUBEBUILDER_ASSETS", filepath.FromSlash(programs))
 	}
-	environment := &envtest.Environment{}
+	// Linking another test beside it keeps a small machine busy for long.
+	environment := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute}
 	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start an API server (make cluster-programs builds it):", err)

@@ -10,7 +10,7 @@
 //	          that is not passed ends the way
 //	upkeep    pods, followers and Services of every version; retirement
 //	summary   Available, Ready, Reconciling, Stalled, RollbackReady
-//	status    one server-side apply, whatever happened before
+//	status    one patch, whatever happened before
 //
 // A stage is passed on positive evidence only, which the ledger keeps: a Job
 // that is gone proves nothing. Every side effect is idempotent, so that the

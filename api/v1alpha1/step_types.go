@@ -1,0 +1,119 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// StepSpec is what the Jobs of all steps can say. A Job is tried again backoffLimit
+// times, and counts as failed after its timeout.
+type StepSpec struct {
+	// resources of the step's container.
+	// +optional
+	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
+
+	// backoffLimit is how often a failed pod is tried again.
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=20
+	// +optional
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+}
+
+// ResourceRequirements are the compute resources of a step's container.
+type ResourceRequirements struct {
+	// limits are the most that the container may use.
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+
+	// requests are what the container is sure to get.
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+}
+
+// MigrateSpec makes the tables of a version's empty database.
+type MigrateSpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","migrate"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="15m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	StepSpec `json:",inline"`
+}
+
+// ReplaySpec fills a version's database with all events of the log.
+type ReplaySpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","replay"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	StepSpec `json:",inline"`
+
+	// follow keeps the database current after its replay.
+	// +kubebuilder:default={}
+	// +optional
+	Follow FollowSpec `json:"follow,omitempty,omitzero"`
+}
+
+// FollowSpec keeps a version's database current.
+type FollowSpec struct {
+	// command is run in the application's image.
+	// +kubebuilder:default={"nawhas","follow"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// resources of the follower's container.
+	// +optional
+	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
+}
+
+// VerifySpec proves that a version's database is what the log says.
+type VerifySpec struct {
+	// command is run in the application's image. It must end with exit code 0 only when the database is right.
+	// +kubebuilder:default={"nawhas","verify"}
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// timeout is how long the step may take, all tries together.
+	// +kubebuilder:default="4h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	StepSpec `json:",inline"`
+}
