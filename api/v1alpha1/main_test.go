@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,8 +41,7 @@ func run(m *testing.M) int {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		_ = os.Setenv("KUBEBUILDER_ASSETS", filepath.FromSlash(programs))
 	}
-	// Linking another test beside it keeps a small machine busy for long.
-	environment := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute}
+	environment := &envtest.Environment{}
 	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start an API server (make cluster-programs builds it):", err)
@@ -59,11 +59,9 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "write a kubeconfig:", err)
 		return 1
 	}
-	for _, args := range [][]string{{"apply", "-f", definitions}, {"wait", "--for=condition=Established", "--timeout=60s", "-f", definitions}} {
-		if out, err := kubectl(args...); err != nil {
-			fmt.Fprintln(os.Stderr, "install the definition:", err, out)
-			return 1
-		}
+	if out, err := install(); err != nil {
+		fmt.Fprintln(os.Stderr, "install the definition:", err, out)
+		return 1
 	}
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -75,6 +73,22 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// install applies the definition and waits until it is served. `kubectl wait`
+// gives up at once on a definition that has no conditions yet.
+func install() (string, error) {
+	out, err := kubectl("apply", "-f", definitions)
+	for end := time.Now().Add(time.Minute); err == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		var notYet error
+		if out, notYet = kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", definitions); notYet == nil {
+			return out, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("it is not served after a minute")
+	}
+	return out, err
 }
 
 func kubectl(args ...string) (string, error) {

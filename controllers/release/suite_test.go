@@ -49,8 +49,6 @@ func runTests(m *testing.M) int {
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
-		// Linking another test beside it keeps a small machine busy for long.
-		ControlPlaneStartTimeout: 2 * time.Minute,
 	}
 	config, err := environment.Start()
 	if err != nil {
