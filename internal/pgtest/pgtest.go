@@ -101,6 +101,10 @@ func (s *Server) Database(t testing.TB) string {
 	return s.URL(name)
 }
 
+// Program is the path of one of the programs that came with the server, such
+// as pg_dump.
+func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
+
 // Exec runs statements as the superuser and fails the test when one fails.
 func (s *Server) Exec(t testing.TB, database string, statements ...string) {
 	t.Helper()
@@ -240,7 +244,7 @@ func (s *Server) initialise() error {
 }
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd := exec.Command(s.Program(program), args...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.account}
 	if runtime.GOOS == "linux" {

@@ -66,6 +66,10 @@ func unprivileged() (*syscall.Credential, error) {
 
 func programs() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
+		// Behind a link are the other programs too.
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
+		}
 		return filepath.Dir(path), nil
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
