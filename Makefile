@@ -80,6 +80,12 @@ demo: images ## Take 3.1.2 from nothing to live, go to 3.2.0, back and forward u
 	hack/cluster.sh load bin/images/nawhas.tar bin/images/nawhas-next.tar bin/images/manager.tar
 	hack/cluster.sh run bin/demo/demo --events $(EVENTS) --seed $(SEED)
 
+.PHONY: bench
+bench: ## Measure replay, follow and append next to their rivals (BENCH=--quick: in a minute, without judging)
+	@go build -ldflags '$(LDFLAGS)' -o bin/bench/nawhas ./cmd/nawhas
+	@cd hack/bench && go build -o ../../bin/bench/bench .
+	bin/bench/bench $(BENCH)
+
 .PHONY: clean
 clean: ## Stop the local node and delete everything made
 	@if [ -x bin/local-node ]; then bin/local-node down; fi

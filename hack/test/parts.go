@@ -13,7 +13,7 @@ import (
 )
 
 // modules are linted one by one: golangci-lint looks at one module at a time.
-var modules = []string{".", "hack/node", "hack/tools"}
+var modules = []string{".", "hack/bench", "hack/node", "hack/tools"}
 
 func lint(ctx context.Context) outcome {
 	var o outcome
@@ -59,7 +59,9 @@ func (o *outcome) add(other outcome) {
 
 func unit(ctx context.Context) outcome {
 	o := goTest(ctx, "unit", alone)
-	o.add(gotestsum(ctx, "unit-node", "go", "-C", "hack/node", "test", "-json", "./..."))
+	for _, module := range []string{"bench", "node"} {
+		o.add(gotestsum(ctx, "unit-"+module, "go", "-C", "hack/"+module, "test", "-json", "./..."))
+	}
 	return o
 }
 
