@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,19 +14,25 @@ import (
 // The databases of the replays.
 const (
 	source    = "source"
-	loopLog   = "source_loop"
+	smallLog  = "source_small"
 	reference = "nawhas_reference"
+	small     = "nawhas_small"
 	ours      = "nawhas_ours"
 	theirs    = "nawhas_theirs"
 )
 
-// replays compares a replay with other ways to the same database.
+// replays compares a replay with other ways to the same database. The slow
+// ones are given a small log.
 type replays struct {
 	*bench
 	testbed.Nawhas
 	dump string
+	// emmett is nil where it cannot be installed.
+	emmett *rivals.Emmett
 
-	replay, restore, loop []float64 // seconds
+	// Seconds, a round each; those of Emmett by the size of its batches.
+	replay, restore, sql, loop []float64
+	batches                    map[int][]float64
 }
 
 func measureReplay(ctx context.Context, b *bench) error {
@@ -37,8 +41,12 @@ func measureReplay(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer nawhas.Server.Close()
-	r := &replays{bench: b, Nawhas: nawhas, dump: filepath.Join(b.out, "reference.dump")}
+	r := &replays{bench: b, Nawhas: nawhas, dump: filepath.Join(b.out, "reference.dump"), batches: map[int][]float64{}}
 	defer func() { _ = os.Remove(r.dump) }()
+	var missing error
+	if r.emmett, missing = rivals.InstallEmmett(ctx, r.Server, filepath.Join(r.out, "emmett")); missing != nil {
+		r.say("Emmett is left out: %v", missing)
+	}
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -48,19 +56,23 @@ func measureReplay(ctx context.Context, b *bench) error {
 		}
 	}
 	r.conclude()
-	return nil
+	return missing
 }
 
-// prepare makes the logs, and the finished database that is a backup's content.
+// prepare makes the logs, the finished databases that the rivals' are compared
+// with, and a dump of the big one.
 func (r *replays) prepare(ctx context.Context) error {
-	r.say("making logs of %s and %s events, and a dump of the finished database", figures.Grouped(int64(r.events)), figures.Grouped(int64(r.loopEvents)))
-	for log, events := range map[string]int{source: r.events, loopLog: r.loopEvents} {
-		if err := r.Generate(ctx, log, events); err != nil {
+	r.say("making logs of %s and %s events, and a dump of the finished database", figures.Grouped(int64(r.events)), figures.Grouped(int64(r.smallEvents)))
+	for _, made := range []struct {
+		log, database string
+		events        int
+	}{{source, reference, r.events}, {smallLog, small, r.smallEvents}} {
+		if err := r.Generate(ctx, made.log, made.events); err != nil {
 			return err
 		}
-	}
-	if _, err := r.Replay(ctx, source, reference); err != nil {
-		return err
+		if _, err := r.Replay(ctx, made.log, made.database); err != nil {
+			return err
+		}
 	}
 	return rivals.Dump(ctx, r.Server, reference, r.dump)
 }
@@ -68,7 +80,7 @@ func (r *replays) prepare(ctx context.Context) error {
 // round measures everything once. Every second round goes the other way round,
 // so that none always comes after the same one.
 func (r *replays) round(ctx context.Context, round int) error {
-	steps := []func(context.Context) error{r.timeReplay, r.timeRestore, r.timeLoop}
+	steps := []func(context.Context) error{r.timeReplay, r.timeRestore, r.timeSQL, r.timeLoop, r.timeEmmett}
 	for i := range steps {
 		step := steps[i]
 		if round%2 == 1 {
@@ -86,73 +98,48 @@ func (r *replays) timeReplay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.replay = append(r.replay, usage.Elapsed.Seconds())
-	r.say("replay %.2f s (%s events/s), peak %d MiB, own CPU %.2f s", usage.Elapsed.Seconds(), rate(r.events, usage.Elapsed), usage.PeakRSS>>20, usage.CPU.Seconds())
-	return r.Server.Drop(ctx, ours)
-}
-
-func (r *replays) timeRestore(ctx context.Context) error {
-	took, err := rivals.Restore(ctx, r.Server, r.dump, theirs)
-	if err != nil {
-		return err
-	}
-	r.restore = append(r.restore, took.Seconds())
-	r.say("pg_restore -j2 and ANALYZE %.2f s (%s events/s)", took.Seconds(), rate(r.events, took))
-	return r.Server.Drop(ctx, theirs)
-}
-
-func (r *replays) timeLoop(ctx context.Context) error {
-	if err := r.Migrate(ctx, loopLog, theirs); err != nil {
-		return err
-	}
-	took, err := rivals.Loop(ctx, r.Server, loopLog, theirs)
-	if err != nil {
-		return err
-	}
-	r.loop = append(r.loop, took.Seconds())
-	r.say("one event a transaction, %s events: %.2f s (%s events/s)", figures.Grouped(int64(r.loopEvents)), took.Seconds(), rate(r.loopEvents, took))
-	if len(r.loop) == 1 {
-		return r.compareLoop(ctx)
-	}
-	return nil
-}
-
-// compareLoop holds the loop's database against a replay of the same log.
-func (r *replays) compareLoop(ctx context.Context) error {
-	if _, err := r.Replay(ctx, loopLog, ours); err != nil {
-		return err
-	}
-	want, err := r.Server.ContentHash(ctx, ours)
-	if err != nil {
-		return err
-	}
-	got, err := r.Server.ContentHash(ctx, theirs)
-	if err != nil {
-		return err
-	}
-	for table, sum := range want.Tables {
-		if got.Tables[table] != sum {
-			err = errors.Join(err, fmt.Errorf("table %s differs between a replay and the loop", table))
+	if len(r.replay) == 0 {
+		if err := r.Server.SameContent(ctx, reference, ours); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		r.say("the loop's database has the same content hash as a replay's")
-	}
-	return err
+	r.replay = append(r.replay, usage.Elapsed.Seconds())
+	r.tell("replay", r.events, usage.Elapsed)
+	return r.Server.Drop(ctx, ours)
 }
 
 func (r *replays) conclude() {
 	replay, restore := figures.Median(r.replay), figures.Median(r.restore)
 	perSecond := float64(r.events) / replay
-	loopPerSecond := float64(r.loopEvents) / figures.Median(r.loop)
-	r.Add(figures.Told("replay", replay, "s").Noting("%s events", figures.Grouped(int64(r.events))))
+	big, few := figures.Grouped(int64(r.events))+" events", figures.Grouped(int64(r.smallEvents))+" events"
+	r.Add(figures.Told("replay", replay, "s").Noting("%s", big))
 	r.Add(figures.Told("replay: rate", perSecond, "events/s"))
-	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s"))
+	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s").Noting("%s", big))
 	r.Add(figures.AtMost("replay / pg_restore -j2", replay/restore, "×", 1.5).Aiming(1))
-	r.Add(figures.Told("one event a transaction: rate", loopPerSecond, "events/s").Noting("%s events", figures.Grouped(int64(r.loopEvents))))
-	r.Add(figures.AtLeast("replay / one event a transaction", perSecond/loopPerSecond, "×", 15))
+	r.Add(figures.Told("pure SQL", figures.Median(r.sql), "s").Noting("%s, without ids of its own, counts of races, checkpoint and progress", big))
+	r.Add(figures.Told("replay / pure SQL", replay/figures.Median(r.sql), "×"))
+	loop := float64(r.smallEvents) / figures.Median(r.loop)
+	r.Add(figures.Told("one event a transaction: rate", loop, "events/s").Noting("%s", few))
+	r.Add(figures.AtLeast("replay's rate / one event a transaction", perSecond/loop, "×", 15))
+	if r.emmett == nil {
+		return
+	}
+	batch, emmett := r.bestBatch()
+	r.Add(figures.Told("Emmett: best rate", emmett, "events/s").Noting("%s, batches of %d", few, batch))
+	r.Add(figures.AtLeast("replay's rate / Emmett's best", perSecond/emmett, "×", 20).Aiming(40))
 }
 
-func rate(events int, took time.Duration) string {
-	return figures.Grouped(int64(float64(events) / took.Seconds()))
+// bestBatch is the size of batches that Emmett is quickest with, and its rate.
+func (r *replays) bestBatch() (batch int, perSecond float64) {
+	for size, seconds := range r.batches {
+		if rate := float64(r.smallEvents) / figures.Median(seconds); rate > perSecond {
+			batch, perSecond = size, rate
+		}
+	}
+	return batch, perSecond
+}
+
+func (r *replays) tell(what string, events int, took time.Duration) {
+	r.say("%s: %s events in %.2f s, %s events/s", what, figures.Grouped(int64(events)), took.Seconds(),
+		figures.Grouped(int64(float64(events)/took.Seconds())))
 }

@@ -48,8 +48,12 @@ func AtLeast(name string, value float64, unit string, must float64) Figure {
 	return Figure{Name: name, Value: value, Unit: unit, Better: Higher, Must: &must}
 }
 
-// Aiming adds what the figure should reach beyond what it must.
+// Aiming adds what the figure should reach beyond what it must. One without a
+// direction should be low.
 func (f Figure) Aiming(aim float64) Figure {
+	if f.Better == "" {
+		f.Better = Lower
+	}
 	f.Aim = &aim
 	return f
 }
