@@ -15,7 +15,7 @@ func (p *albumsProjector) Handles() []projection.Kind {
 	return kinds(AlbumCreated, AlbumModified, AlbumArtworkUploaded, AlbumDeleted, ReciterDeleted)
 }
 
-func (p *albumsProjector) Needs(e *projection.Event) {
+func (p *albumsProjector) Needs(e *projection.Event) bool {
 	switch body := e.Body.(type) {
 	case *albumCreated:
 		p.albums.Want(body.ID)
@@ -30,10 +30,13 @@ func (p *albumsProjector) Needs(e *projection.Event) {
 		p.tombstones.Want(body.ID)
 	case *reciterDeleted:
 		p.ofReciter.Want(body.ID)
-		for _, a := range p.ofReciter.Known(body.ID) {
+		albums, known := p.ofReciter.Known(body.ID)
+		for _, a := range albums {
 			p.tombstones.Want(a.ID)
 		}
+		return !known
 	}
+	return false
 }
 
 func (p *albumsProjector) Apply(e *projection.Event) (projection.Outcome, error) {
@@ -74,18 +77,11 @@ func (p *albumsProjector) modify(e *projection.Event, body *albumModified) proje
 		return UnknownAlbum
 	}
 	var outcome projection.Outcome
-	for name, value := range map[string]*string{"title": &a.Title, "year": &a.Year} {
-		changed, ok := body.Changes[name]
-		switch {
-		case ok && changed == nil:
-			outcome = RequiredKept
-		case ok:
-			*value = *changed
-		}
+	titled, dated := body.Changes[title].required(&a.Title), body.Changes[year].required(&a.Year)
+	if !titled || !dated {
+		outcome = RequiredKept
 	}
-	if artwork, ok := body.Changes["artwork"]; ok {
-		a.Artwork = artwork
-	}
+	body.Changes[artwork].optional(&a.Artwork)
 	p.store(a, e)
 	return outcome
 }

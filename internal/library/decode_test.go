@@ -1,10 +1,10 @@
 package library
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -12,7 +12,7 @@ import (
 )
 
 // Whatever is in a payload, its decoder returns a body or an error of its
-// shape, and a body can be decoded from its own encoding.
+// shape, and no body holds what cannot be stored.
 func FuzzDecoders(f *testing.F) {
 	id := uuid.New()
 	for _, seed := range []string{
@@ -37,15 +37,38 @@ func FuzzDecoders(f *testing.F) {
 	})
 }
 
+// assertStorable finds texts that Postgres would refuse, wherever they are.
 func assertStorable(t *testing.T, kind projection.Kind, body any) {
 	t.Helper()
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		t.Errorf("%s: %v", kind, err)
+	check := func(texts ...*string) {
+		for _, text := range texts {
+			if text != nil && (strings.ContainsRune(*text, 0) || !utf8.ValidString(*text)) {
+				t.Errorf("%s: let %q through", kind, *text)
+			}
+		}
 	}
-	if strings.Contains(string(encoded), `\u0000`) && !strings.Contains(string(encoded), `\\u0000`) {
-		t.Errorf("%s: let a NUL through", kind)
+	switch body := body.(type) {
+	case *reciterCreated:
+		check(&body.Attributes.Name, body.Attributes.Description, body.Attributes.Avatar, &body.Slugs[0])
+	case *albumCreated:
+		check(&body.Attributes.Title, &body.Attributes.Year, body.Attributes.Artwork)
+	case *reciterModified:
+		check(body.Changes.values()...)
+	case *albumModified:
+		check(body.Changes.values()...)
+	case *avatarUploaded:
+		check(&body.Path)
+	case *artworkUploaded:
+		check(&body.Path)
 	}
+}
+
+func (t texts) values() []*string {
+	var all []*string
+	for _, text := range t {
+		all = append(all, text.value)
+	}
+	return all
 }
 
 func TestDecodersNameWhatIsMissing(t *testing.T) {
@@ -53,16 +76,16 @@ func TestDecodersNameWhatIsMissing(t *testing.T) {
 	for _, c := range []struct{ name, payload, want string }{
 		{ReciterCreated, `{"attributes": {"name": "x"}}`, "id is missing"},
 		{ReciterCreated, fmt.Sprintf(`{"id": %q, "attributes": {"name": null}}`, id), "attributes.name is missing"},
-		{ReciterCreated, fmt.Sprintf(`{"id": %q, "attributes": {"name": 5}}`, id), "name has the wrong type"},
+		{ReciterCreated, fmt.Sprintf(`{"id": %q, "attributes": {"name": 5}}`, id), "attributes.name is not a text"},
 		{ReciterCreated, fmt.Sprintf(`{"id": %q, "attributes": {"name": "\u0000"}}`, id), "a text holds a NUL character"},
 		{AlbumCreated, fmt.Sprintf(`{"id": %q, "attributes": {"title": "x", "year": "2000"}}`, id), "reciterId is missing"},
 		{AlbumCreated, fmt.Sprintf(`{"id": %q, "reciterId": %q, "attributes": {"title": "x"}}`, id, id), "attributes.year is missing"},
 		{AlbumModified, fmt.Sprintf(`{"id": %q}`, id), "attributes is missing"},
-		{AlbumModified, fmt.Sprintf(`{"id": %q, "attributes": {"year": [1]}}`, id), "attributes.year is neither a string nor null"},
+		{AlbumModified, fmt.Sprintf(`{"id": %q, "attributes": {"year": [1]}}`, id), "attributes.year is not a text"},
 		{AlbumArtworkUploaded, fmt.Sprintf(`{"id": %q}`, id), "path is missing"},
 		{AlbumDeleted, `{"id": "x"}`, "an id is not a UUID"},
 		{AlbumDeleted, `[]`, "an object was expected"},
-		{AlbumDeleted, `{"id": 7}`, "id has the wrong type"},
+		{AlbumDeleted, `{"id": 7}`, "id is not a text"},
 	} {
 		_, err := decoders[projection.Kind{Name: c.name, Version: 1}]([]byte(c.payload))
 		if err == nil || err.Error() != c.want {
@@ -78,7 +101,7 @@ func TestDecodersPassOverWhatTheyDoNotKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	modified := body.(*reciterModified)
-	if name, ok := modified.Changes["name"]; modified.ID != id || len(modified.Changes) != 1 || !ok || name != nil {
+	if modified.ID != id || modified.Changes != (texts{name: {given: true}}) {
 		t.Errorf("got %+v", modified)
 	}
 }

@@ -56,8 +56,8 @@ func newTables() *tables {
 		tombstones: projection.NewRows(tombstoneShape),
 		revisions:  projection.NewAppends("revisions", "id", "entity", "version", "content", "created_at"),
 	}
-	t.bySlug = projection.NewLookup(t.reciters, "slug", "text", func(r *reciter) string { return r.Slug })
-	t.ofReciter = projection.NewLookup(t.albums, "reciter_id", "uuid", func(a *album) uuid.UUID { return a.ReciterID })
+	t.bySlug = projection.NewLookup(t.reciters, "slug", func(r *reciter) string { return r.Slug })
+	t.ofReciter = projection.NewLookup(t.albums, "reciter_id", func(a *album) uuid.UUID { return a.ReciterID })
 	return t
 }
 

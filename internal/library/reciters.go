@@ -35,16 +35,16 @@ func (p *recitersProjector) Handles() []projection.Kind {
 	return kinds(ReciterCreated, ReciterModified, ReciterAvatarUploaded, ReciterDeleted)
 }
 
-func (p *recitersProjector) Needs(e *projection.Event) {
+func (p *recitersProjector) Needs(e *projection.Event) bool {
 	switch body := e.Body.(type) {
 	case *reciterCreated:
 		p.reciters.Want(body.ID)
 		p.tombstones.Want(body.ID)
-		p.wantSlugs(body.Attributes.Name, body.ID)
+		p.wantSlugs(body.Slugs)
 	case *reciterModified:
 		p.reciters.Want(body.ID)
-		if name := body.Changes["name"]; name != nil {
-			p.wantSlugs(*name, body.ID)
+		if body.Changes[name].value != nil {
+			p.wantSlugs(body.Slugs)
 		}
 	case *avatarUploaded:
 		p.reciters.Want(body.ID)
@@ -52,10 +52,13 @@ func (p *recitersProjector) Needs(e *projection.Event) {
 		p.reciters.Want(body.ID)
 		p.tombstones.Want(body.ID)
 	}
+	return false
 }
 
-func (p *recitersProjector) wantSlugs(name string, id uuid.UUID) {
-	for _, slug := range slugCandidates("reciter", name, id) {
+// wantSlugs asks who has the slugs that may be taken; the last candidate
+// cannot be.
+func (p *recitersProjector) wantSlugs(candidates [3]string) {
+	for _, slug := range candidates[:2] {
 		p.bySlug.Want(slug)
 	}
 }
@@ -81,7 +84,7 @@ func (p *recitersProjector) create(e *projection.Event, body *reciterCreated) pr
 	if _, dead := p.tombstones.Get(body.ID); dead {
 		return DeletedBefore
 	}
-	slug, outcome := p.freeSlug(body.Attributes.Name, body.ID)
+	slug, outcome := p.freeSlug(body.Slugs, body.ID)
 	p.store(reciter{ID: body.ID, Name: body.Attributes.Name, Slug: slug, Description: body.Attributes.Description,
 		Avatar: body.Attributes.Avatar, CreatedAt: e.RecordedAt}, e)
 	return outcome
@@ -93,18 +96,14 @@ func (p *recitersProjector) modify(e *projection.Event, body *reciterModified) p
 		return UnknownReciter
 	}
 	var outcome projection.Outcome
-	if name, ok := body.Changes["name"]; ok && name == nil {
+	if changed := body.Changes[name]; changed.given && changed.value == nil {
 		outcome = RequiredKept
-	} else if ok && *name != r.Name {
-		r.Name = *name
-		r.Slug, outcome = p.freeSlug(*name, r.ID)
+	} else if changed.given && *changed.value != r.Name {
+		r.Name = *changed.value
+		r.Slug, outcome = p.freeSlug(body.Slugs, r.ID)
 	}
-	if description, ok := body.Changes["description"]; ok {
-		r.Description = description
-	}
-	if avatar, ok := body.Changes["avatar"]; ok {
-		r.Avatar = avatar
-	}
+	body.Changes[description].optional(&r.Description)
+	body.Changes[avatar].optional(&r.Avatar)
 	p.store(r, e)
 	return outcome
 }
@@ -133,8 +132,7 @@ func (p *recitersProjector) remove(e *projection.Event, body *reciterDeleted) pr
 
 // freeSlug is the first candidate that no other reciter has. One that the
 // reciter has itself is free to it.
-func (p *recitersProjector) freeSlug(name string, id uuid.UUID) (string, projection.Outcome) {
-	candidates := slugCandidates("reciter", name, id)
+func (p *recitersProjector) freeSlug(candidates [3]string, id uuid.UUID) (string, projection.Outcome) {
 	for i, slug := range candidates[:2] {
 		if p.ownedByOther(slug, id) {
 			continue

@@ -1,6 +1,7 @@
 package library
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -22,8 +23,8 @@ type change struct {
 // change the entities.
 type revisionsProjector struct {
 	*tables
-	// content is the last revision's, kept to be written over.
-	content []byte
+	// Of the last revision, kept to be written over.
+	entity, content []byte
 }
 
 func (p *revisionsProjector) Name() string { return "revisions" }
@@ -33,7 +34,7 @@ func (p *revisionsProjector) Handles() []projection.Kind {
 		AlbumCreated, AlbumModified, AlbumArtworkUploaded, AlbumDeleted)
 }
 
-func (p *revisionsProjector) Needs(*projection.Event) {}
+func (p *revisionsProjector) Needs(*projection.Event) bool { return false }
 
 func (p *revisionsProjector) Apply(e *projection.Event) (projection.Outcome, error) {
 	changes := p.changes
@@ -45,50 +46,69 @@ func (p *revisionsProjector) Apply(e *projection.Event) (projection.Outcome, err
 }
 
 func (p *revisionsProjector) record(e *projection.Event, c change) {
-	entity, version, content := c.revision(p.content)
-	p.content = content
+	p.entity, p.content = c.describe(p.entity[:0], p.content[:0])
 	row := p.revisions.Row()
-	row.UUID(revisionID(entity, version))
-	row.Text(entity)
-	row.Int32(version)
-	row.JSON(content)
+	row.UUID(revisionID(p.entity, c.version()))
+	row.Bytes(p.entity)
+	row.Int32(c.version())
+	row.Bytes(p.content)
 	row.Time(e.RecordedAt)
 }
 
 // revisionNamespace is the space that the ids of revisions are derived in.
 var revisionNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://nawhas.com/revisions"))
 
-func revisionID(entity string, version int32) uuid.UUID {
-	return uuid.NewSHA1(revisionNamespace, strconv.AppendInt(append([]byte(entity), '/'), int64(version), 10))
+func revisionID(entity []byte, version int32) uuid.UUID {
+	var name [64]byte
+	return projection.DeriveID(revisionNamespace, strconv.AppendInt(append(append(name[:0], entity...), '/'), int64(version), 10))
 }
 
-// revision is the entity's name, the number of the revision and the whole
-// entity. The content is written by hand: it is half of a replay's work.
-func (c *change) revision(buf []byte) (entity string, version int32, content []byte) {
-	b := buf[:0]
+func (c *change) version() int32 {
+	if c.reciter != nil {
+		return c.reciter.Revision
+	}
+	return c.album.Revision
+}
+
+// describe appends the entity's name and the whole entity. The content is
+// written by hand: it is a good part of a replay's work.
+func (c *change) describe(entity, b []byte) (name, content []byte) {
 	b = append(b, '{')
 	if c.deleted {
 		b = append(b, `"deleted":true,`...)
 	}
 	if r := c.reciter; r != nil {
-		entity, version = "reciter:"+r.ID.String(), r.Revision
-		b = appendMember(b, "id", r.ID.String())
+		entity = appendID(append(entity, "reciter:"...), r.ID)
+		b = appendReference(b, "id", r.ID)
 		b = appendMember(b, "name", r.Name)
 		b = appendMember(b, "slug", r.Slug)
 		b = appendOptional(b, "description", r.Description)
 		b = appendOptional(b, "avatar", r.Avatar)
-		b = appendTimes(b, r.CreatedAt, r.UpdatedAt)
-	} else {
-		a := c.album
-		entity, version = "album:"+a.ID.String(), a.Revision
-		b = appendMember(b, "id", a.ID.String())
-		b = appendMember(b, "reciter_id", a.ReciterID.String())
-		b = appendMember(b, "title", a.Title)
-		b = appendMember(b, "year", a.Year)
-		b = appendOptional(b, "artwork", a.Artwork)
-		b = appendTimes(b, a.CreatedAt, a.UpdatedAt)
+		return entity, appendTimes(b, r.CreatedAt, r.UpdatedAt)
 	}
-	return entity, version, b
+	a := c.album
+	entity = appendID(append(entity, "album:"...), a.ID)
+	b = appendReference(b, "id", a.ID)
+	b = appendReference(b, "reciter_id", a.ReciterID)
+	b = appendMember(b, "title", a.Title)
+	b = appendMember(b, "year", a.Year)
+	b = appendOptional(b, "artwork", a.Artwork)
+	return entity, appendTimes(b, a.CreatedAt, a.UpdatedAt)
+}
+
+func appendID(b []byte, id uuid.UUID) []byte {
+	var text [36]byte
+	hex.Encode(text[:8], id[:4])
+	hex.Encode(text[9:13], id[4:6])
+	hex.Encode(text[14:18], id[6:8])
+	hex.Encode(text[19:23], id[8:10])
+	hex.Encode(text[24:], id[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return append(b, text[:]...)
+}
+
+func appendReference(b []byte, name string, id uuid.UUID) []byte {
+	return append(appendID(append(append(append(b, '"'), name...), `":"`...), id), `",`...)
 }
 
 func appendMember(b []byte, name, value string) []byte {

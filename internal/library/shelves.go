@@ -56,7 +56,7 @@ type shelvesProjector struct {
 
 func newShelvesProjector(t *tables) *shelvesProjector {
 	p := &shelvesProjector{tables: t, shelves: projection.NewRows(shelfShape), albums: projection.NewRows(shelvedAlbumShape)}
-	p.onShelf = projection.NewLookup(p.albums, "reciter_id", "uuid", func(a *shelvedAlbum) uuid.UUID { return a.ReciterID })
+	p.onShelf = projection.NewLookup(p.albums, "reciter_id", func(a *shelvedAlbum) uuid.UUID { return a.ReciterID })
 	return p
 }
 
@@ -66,18 +66,19 @@ func (p *shelvesProjector) Handles() []projection.Kind {
 	return kinds(AlbumCreated, AlbumModified, AlbumDeleted, ReciterDeleted)
 }
 
-func (p *shelvesProjector) Needs(e *projection.Event) {
+func (p *shelvesProjector) Needs(e *projection.Event) bool {
 	switch body := e.Body.(type) {
 	case *albumCreated:
 		p.want(body.ReciterID)
 		p.albums.Want(body.ID)
 	case *albumModified:
-		p.wantShelfOf(body.ID)
+		return !p.wantShelfOf(body.ID)
 	case *albumDeleted:
-		p.wantShelfOf(body.ID)
+		return !p.wantShelfOf(body.ID)
 	case *reciterDeleted:
 		p.want(body.ID)
 	}
+	return false
 }
 
 func (p *shelvesProjector) want(reciter uuid.UUID) {
@@ -85,13 +86,15 @@ func (p *shelvesProjector) want(reciter uuid.UUID) {
 	p.onShelf.Want(reciter)
 }
 
-// wantShelfOf follows the album to its shelf. An album that the chunk creates
-// is not known yet; its creation asks for the shelf.
-func (p *shelvesProjector) wantShelfOf(album uuid.UUID) {
+// wantShelfOf follows the album to its shelf, if the album is known. One that
+// the chunk creates is not yet; its creation asks for the shelf.
+func (p *shelvesProjector) wantShelfOf(album uuid.UUID) bool {
 	p.albums.Want(album)
-	if a, known := p.albums.Known(album); known {
+	a, known := p.albums.Known(album)
+	if known {
 		p.want(a.ReciterID)
 	}
+	return known
 }
 
 func (p *shelvesProjector) Apply(*projection.Event) (projection.Outcome, error) {

@@ -2,18 +2,20 @@ package projection
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
 
-// applier applies chunks of events to a version's database, each in one
-// transaction with the checkpoint.
+// applier makes of events what is to be written to a version's database. It
+// folds batches of them into the rows in memory; one or more batches are a
+// chunk, which is one transaction. A chunk may still be on its way to the
+// database while the next one is folded: until it is committed its rows stay in
+// memory, so what is looked up in the database meanwhile is never missed.
 type applier struct {
 	*session
 	model      *Model
@@ -21,7 +23,17 @@ type applier struct {
 	handlers   map[Kind][]int
 	projected  *Appends
 	skipped    *Appends
-	outcomes   map[int]map[Outcome]int64
+	// reader is the session that rows are looked up in.
+	reader *wire
+	// chunk is the number of the one at work, and committed that of the last one
+	// that is in the database.
+	chunk     int64
+	committed atomic.Int64
+	// taken is the checkpoint of the last step, ahead the one after all events folded.
+	taken, ahead Checkpoint
+	// Of the chunk at work and of the batch at work.
+	outcomes                   map[string]map[Outcome]int64
+	chunkEvents, events, skips int64
 }
 
 // bookkeeping is what is noted of each event that a projector handles.
@@ -34,57 +46,199 @@ type bookkeeping struct {
 
 var projectedNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://nawhas.com/projected_events"))
 
-func (s *session) applier() *applier {
-	a := &applier{session: s,
-		projected: NewAppends("projected_events", "id", "event_id", "projector", "projected_at"),
-		skipped:   NewAppends("skipped_events", "position", "event_id", "name", "version"),
+func (s *session) applier(ctx context.Context, reader *wire) (*applier, error) {
+	a := &applier{session: s, reader: reader, taken: s.checkpoint, ahead: s.checkpoint}
+	if err := a.renew(ctx); err != nil {
+		return nil, err
 	}
-	a.renew()
-	return a
+	return a, nil
 }
 
-// renew begins with a fresh model, without the rows of a chunk that failed.
-func (a *applier) renew() {
+// renew begins with a fresh model, without the rows of a batch that failed.
+func (a *applier) renew(ctx context.Context) error {
 	a.model = a.NewModel()
 	a.handlers = a.model.handlers()
+	a.projected = NewAppends("projected_events", "id", "event_id", "projector", "projected_at")
+	a.skipped = NewAppends("skipped_events", "position", "event_id", "name", "version")
 	a.projectors = a.projectors[:0]
 	for _, p := range a.model.Projectors {
 		a.projectors = append(a.projectors, bookkeeping{p, p.Name(), uuid.NewSHA1(projectedNamespace, []byte(p.Name()))})
 	}
-	a.reset()
+	for _, t := range a.tables() {
+		if err := t.describe(ctx, a.database); err != nil {
+			return err
+		}
+	}
+	a.begin()
+	return nil
 }
 
-func (a *applier) reset() {
+// begin begins a chunk.
+func (a *applier) begin() {
+	a.chunk++
+	a.chunkEvents, a.events, a.skips = 0, 0, 0
+	a.outcomes = map[string]map[Outcome]int64{}
 	for _, t := range a.tables() {
-		t.reset()
+		t.begin(a.chunk)
 	}
-	a.outcomes = map[int]map[Outcome]int64{}
 }
 
 func (a *applier) tables() []Table {
 	return append(append([]Table{}, a.model.Tables...), a.projected, a.skipped)
 }
 
-// apply brings the database from the checkpoint to the last of the events. At
-// an event that cannot be applied it stops after the one before and returns a
-// [*Poison].
-func (a *applier) apply(ctx context.Context, events []Event) error {
-	good := events
-	var poison error
-	for i := range events {
-		if events[i].problem != "" {
-			good, poison = events[:i], events[i].poison(a.firstHandler(&events[i]), events[i].problem)
-			break
-		}
+// rowMemory is about how many bytes the rows in memory may take.
+var rowMemory = 64 << 20
+
+// full tells whether the rows take more than they may, even without those
+// that can be had again.
+func (a *applier) full() bool {
+	if a.size() <= rowMemory {
+		return false
 	}
-	err := a.commit(ctx, good)
-	if found, ok := errors.AsType[*Poison](err); ok {
-		return a.applyBefore(ctx, good, found)
+	for _, t := range a.tables() {
+		t.evict(a.committed.Load())
 	}
-	if err != nil {
+	return a.size() > rowMemory
+}
+
+func (a *applier) size() int {
+	size := 0
+	for _, t := range a.tables() {
+		size += t.size()
+	}
+	return size
+}
+
+// fold applies a batch of events to the rows in memory. At an event that cannot
+// be applied it returns a [*Poison]; then the memory is of no use any more.
+func (a *applier) fold(ctx context.Context, events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	if err := a.load(ctx, events); err != nil {
 		return err
 	}
-	return poison
+	if err := a.project(events); err != nil {
+		return err
+	}
+	a.ahead.Position, a.ahead.Tail = events[len(events)-1].Position, extendTail(a.ahead.Tail, events)
+	a.chunkEvents += int64(len(events))
+	return nil
+}
+
+// take is the step that brings the database to what was folded. The last one
+// of a chunk takes the rows with it.
+func (a *applier) take(last bool) *step {
+	s := &step{chunk: a.chunk, last: last, previous: a.taken, next: a.ahead, events: a.events, skipped: a.skips}
+	a.taken, a.events, a.skips = a.ahead, 0, 0
+	for _, t := range a.tables() {
+		if c, some := t.take(last); some {
+			s.changes = append(s.changes, c)
+		}
+	}
+	if last {
+		s.outcomes = a.outcomes
+		a.begin()
+	}
+	return s
+}
+
+// load asks the projectors for the rows they need until they need no more.
+func (a *applier) load(ctx context.Context, events []Event) error {
+	var asking []*Event
+	for i := range events {
+		if a.needsMore(&events[i]) {
+			asking = append(asking, &events[i])
+		}
+	}
+	for {
+		more, err := a.fetch(ctx)
+		if !more || err != nil {
+			return err
+		}
+		asking = slices.DeleteFunc(asking, func(e *Event) bool { return !a.needsMore(e) })
+	}
+}
+
+// needsMore asks the projectors of an event for the rows they need, and tells
+// whether one has to be asked again when these are there.
+func (a *applier) needsMore(e *Event) bool {
+	more := false
+	for _, p := range a.handlersOf(e) {
+		more = a.projectors[p].projector.Needs(e) || more
+	}
+	return more
+}
+
+// fetch gets the rows that were asked for, and tells whether there were any.
+func (a *applier) fetch(ctx context.Context) (bool, error) {
+	var wanted []statement
+	for _, t := range a.model.Tables {
+		wanted = append(wanted, t.wants()...)
+	}
+	if len(wanted) == 0 {
+		return false, nil
+	}
+	if err := a.reader.run(ctx, wanted...); err != nil {
+		return false, err
+	}
+	for _, t := range a.model.Tables {
+		t.arrived()
+	}
+	return true, nil
+}
+
+// handlersOf are the projectors of an event that can be applied.
+func (a *applier) handlersOf(e *Event) []int {
+	if e.skipped || e.problem != "" {
+		return nil
+	}
+	return a.handlers[e.Kind()]
+}
+
+// project applies the events to the rows in memory.
+func (a *applier) project(events []Event) error {
+	now := time.Now()
+	for i := range events {
+		e := &events[i]
+		switch {
+		case e.skipped:
+			a.noteSkipped(e)
+		case e.problem != "":
+			return e.poison(a.firstHandler(e), e.problem)
+		default:
+			if err := a.projectOne(e, now); err != nil {
+				return err
+			}
+			a.events++
+		}
+	}
+	for _, t := range a.model.Tables {
+		if err := t.fault(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applier) projectOne(e *Event, now time.Time) error {
+	for n, p := range a.handlers[e.Kind()] {
+		b := &a.projectors[p]
+		outcome, err := b.projector.Apply(e)
+		if err != nil {
+			return e.poison(b.name, err.Error())
+		}
+		if outcome != "" {
+			add(a.outcomes, b.name, outcome, 1)
+		}
+		row := a.projected.Row()
+		row.UUID(e.projected[n])
+		row.UUID(e.ID)
+		row.Text(b.name)
+		row.Time(now)
+	}
+	return nil
 }
 
 // firstHandler is the projector that an event would have come to first, empty
@@ -96,127 +250,8 @@ func (a *applier) firstHandler(e *Event) string {
 	return ""
 }
 
-// applyBefore applies what comes before an event that a projector refused.
-func (a *applier) applyBefore(ctx context.Context, events []Event, poison *Poison) error {
-	a.renew()
-	for i := range events {
-		if events[i].Position == poison.Position {
-			events = events[:i]
-			break
-		}
-	}
-	if err := a.commit(ctx, events); err != nil {
-		return err
-	}
-	return poison
-}
-
-// commit applies the events in one transaction.
-func (a *applier) commit(ctx context.Context, events []Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	last := events[len(events)-1].Position
-	next := a.checkpoint
-	next.Position, next.Tail = last, extendTail(a.checkpoint.Tail, events)
-	err := pgx.BeginFunc(ctx, a.database, func(pgx.Tx) error {
-		if err := a.advance(ctx, next); err != nil {
-			return err
-		}
-		if err := a.load(ctx, events); err != nil {
-			return err
-		}
-		if err := a.project(events); err != nil {
-			return err
-		}
-		return a.flush(ctx)
-	})
-	if err != nil {
-		a.reset()
-		return fmt.Errorf("apply events %d to %d: %w", events[0].Position, last, err)
-	}
-	a.checkpoint = next
-	a.count(events)
-	for _, t := range a.tables() {
-		t.settle()
-	}
-	clear(a.outcomes)
-	return nil
-}
-
-// advance moves the checkpoint, or finds that it is no longer where this
-// applier left it.
-func (s *session) advance(ctx context.Context, next Checkpoint) error {
-	tag, err := s.database.Exec(ctx, `UPDATE checkpoint SET position = $1, stage = $2, target = $3, tail = $4, updated_at = now()
-		WHERE position = $5 AND epoch = $6`, next.Position, next.Stage, next.Target, next.Tail, s.checkpoint.Position, s.checkpoint.Epoch)
-	if err != nil {
-		return fmt.Errorf("move the checkpoint: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return &TakenOverError{Epoch: s.checkpoint.Epoch}
-	}
-	return nil
-}
-
-// load asks the projectors for the rows they need until they need no more.
-func (a *applier) load(ctx context.Context, events []Event) error {
-	for {
-		for i := range events {
-			if events[i].skipped {
-				continue
-			}
-			for _, p := range a.handlers[events[i].Kind()] {
-				a.projectors[p].projector.Needs(&events[i])
-			}
-		}
-		more := false
-		for _, t := range a.model.Tables {
-			found, err := t.load(ctx, a.database)
-			if err != nil {
-				return err
-			}
-			more = more || found
-		}
-		if !more {
-			return nil
-		}
-	}
-}
-
-// project applies the events to the rows in memory.
-func (a *applier) project(events []Event) error {
-	now := time.Now()
-	for i := range events {
-		e := &events[i]
-		if e.skipped {
-			a.noteSkipped(e)
-			continue
-		}
-		for n, p := range a.handlers[e.Kind()] {
-			b := &a.projectors[p]
-			outcome, err := b.projector.Apply(e)
-			if err != nil {
-				return e.poison(b.name, err.Error())
-			}
-			if outcome != "" {
-				a.noteOutcome(p, outcome)
-			}
-			row := a.projected.Row()
-			row.UUID(e.projected[n])
-			row.UUID(e.ID)
-			row.Text(b.name)
-			row.Time(now)
-		}
-	}
-	for _, t := range a.model.Tables {
-		if err := t.fault(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (a *applier) noteSkipped(e *Event) {
+	a.skips++
 	row := a.skipped.Row()
 	row.Int64(e.Position)
 	row.UUID(e.ID)
@@ -224,52 +259,12 @@ func (a *applier) noteSkipped(e *Event) {
 	row.Int16(e.Version)
 }
 
-func (a *applier) noteOutcome(projector int, outcome Outcome) {
-	if a.outcomes[projector] == nil {
-		a.outcomes[projector] = map[Outcome]int64{}
+// add counts outcomes by projector.
+func add(counts map[string]map[Outcome]int64, projector string, outcome Outcome, n int64) {
+	if counts[projector] == nil {
+		counts[projector] = map[Outcome]int64{}
 	}
-	a.outcomes[projector][outcome]++
-}
-
-func (a *applier) flush(ctx context.Context) error {
-	for _, t := range a.tables() {
-		if err := t.flush(ctx, a.database); err != nil {
-			return err
-		}
-	}
-	for projector, counts := range a.outcomes {
-		for outcome, n := range counts {
-			_, err := a.database.Exec(ctx, `INSERT INTO outcomes AS o (projector, outcome, events) VALUES ($1, $2, $3)
-				ON CONFLICT (projector, outcome) DO UPDATE SET events = o.events + excluded.events`,
-				a.projectors[projector].name, string(outcome), n)
-			if err != nil {
-				return fmt.Errorf("count outcomes: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// count adds what was committed to the run's result and progress.
-func (a *applier) count(events []Event) {
-	a.result.Position = a.checkpoint.Position
-	for i := range events {
-		if events[i].skipped {
-			a.result.Skipped++
-		} else {
-			a.result.Events++
-		}
-	}
-	a.progress.moved(a.checkpoint.Position, int64(len(events)), a.result.Skipped)
-	for projector, counts := range a.outcomes {
-		name := a.projectors[projector].name
-		if a.result.Outcomes[name] == nil {
-			a.result.Outcomes[name] = map[Outcome]int64{}
-		}
-		for outcome, n := range counts {
-			a.result.Outcomes[name][outcome] += n
-		}
-	}
+	counts[projector][outcome] += n
 }
 
 // extendTail keeps the last events applied.

@@ -54,13 +54,13 @@ func (s *session) finishTables(ctx context.Context) error {
 
 // unfinished are the tables with their indexes, those with the most first.
 func (s *session) unfinished() ([]string, map[string][]Index) {
-	a := s.applier()
+	model := s.NewModel()
 	indexes := map[string][]Index{}
-	for _, index := range a.model.Indexes {
+	for _, index := range model.Indexes {
 		indexes[index.Table] = append(indexes[index.Table], index)
 	}
-	var tables []string
-	for _, t := range a.tables() {
+	tables := []string{"projected_events", "skipped_events"}
+	for _, t := range model.Tables {
 		tables = append(tables, t.title())
 	}
 	slices.SortStableFunc(tables, func(x, y string) int { return len(indexes[y]) - len(indexes[x]) })

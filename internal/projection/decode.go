@@ -74,12 +74,12 @@ func (d *decoder) one(recorded eventlog.Event) Event {
 	return e
 }
 
-// projectedIDs derives the ids of an event's rows in projected_events: UUIDs
-// of version 5 in the namespaces of the projectors.
+// projectedIDs derives the ids of an event's rows in projected_events, in the
+// namespaces of the projectors.
 func projectedIDs(namespaces []uuid.UUID, event uuid.UUID) []uuid.UUID {
 	ids := make([]uuid.UUID, len(namespaces))
 	for i, namespace := range namespaces {
-		ids[i] = uuid.NewSHA1(namespace, event[:])
+		ids[i] = DeriveID(namespace, event[:])
 	}
 	return ids
 }

@@ -49,10 +49,9 @@ func (e *Encoder) OptionalText(v *string) {
 	e.Text(*v)
 }
 
-// JSON writes a field of type jsonb.
-func (e *Encoder) JSON(v []byte) {
-	e.size(len(v) + 1)
-	e.buf = append(e.buf, 1)
+// Bytes writes a field of type text or json, which have the same format.
+func (e *Encoder) Bytes(v []byte) {
+	e.size(len(v))
 	e.buf = append(e.buf, v...)
 }
 
@@ -86,6 +85,27 @@ func (e *Encoder) Null() {
 
 func (e *Encoder) size(n int) {
 	e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(n)) //nolint:gosec // a field of Postgres is below 1 GiB
+}
+
+// encoders are reused: each holds some megabytes in a replay.
+var encoders = make(chan *Encoder, 16)
+
+func newEncoder() *Encoder {
+	select {
+	case e := <-encoders:
+		return e
+	default:
+		return new(Encoder)
+	}
+}
+
+// release gives the encoder back; it must not be used any more.
+func (e *Encoder) release() {
+	e.reset()
+	select {
+	case encoders <- e:
+	default:
+	}
 }
 
 // finish ends the last row and returns what COPY is to be given.

@@ -1,9 +1,9 @@
 package projection
 
-// KeepRows sets how many rows of a table stay from chunk to chunk, and returns
-// what undoes it.
-func KeepRows(n int) (undo func()) {
-	before := keptRows
-	keptRows = n
-	return func() { keptRows = before }
+// Tune sets how many events a replay folds at a time and about how many bytes of
+// rows stay in memory, and returns what undoes it.
+func Tune(batch, memory int) (undo func()) {
+	batchBefore, memoryBefore := replayBatch, rowMemory
+	replayBatch, rowMemory = batch, memory
+	return func() { replayBatch, rowMemory = batchBefore, memoryBefore }
 }

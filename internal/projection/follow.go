@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,8 +79,11 @@ func (s *session) follow(ctx context.Context) error {
 			Message: fmt.Sprintf("this database is at position %d already, past %d", s.checkpoint.Position, s.Until)}
 	}
 	s.result.Position = s.checkpoint.Position
-	f := &follower{applier: s.applier(), reader: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause,
-		secured: -1}
+	a, err := s.applier(ctx, s.wire)
+	if err != nil {
+		return err
+	}
+	f := &follower{applier: a, log: s.Log.Reader(s.source, s.checkpoint.Position), pause: shortestPause, secured: -1}
 	f.decode = f.applier.decoder()
 	// A crash may still take what an earlier follower has committed.
 	if err := f.secure(ctx); err != nil {
@@ -93,7 +97,7 @@ func (s *session) follow(ctx context.Context) error {
 type follower struct {
 	*applier
 	decode *decoder
-	reader *eventlog.Reader
+	log    *eventlog.Reader
 	pause  time.Duration
 	// secured is the last position that is known to be on the disk.
 	secured int64
@@ -115,7 +119,7 @@ func (f *follower) follow(ctx context.Context) error {
 // secure has everything that was committed written to the disk, so that it can
 // be reported. Commits do not wait for that one by one.
 func (f *follower) secure(ctx context.Context) error {
-	if f.secured == f.applier.checkpoint.Position {
+	if f.secured == f.checkpoint.Position {
 		return nil
 	}
 	err := pgx.BeginFunc(ctx, f.database, func(tx pgx.Tx) error {
@@ -128,7 +132,7 @@ func (f *follower) secure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the checkpoint to the disk: %w", err)
 	}
-	f.secured, f.touchedAt = f.applier.checkpoint.Position, time.Now()
+	f.secured, f.touchedAt = f.checkpoint.Position, time.Now()
 	return nil
 }
 
@@ -157,24 +161,55 @@ func (f *follower) loop(ctx context.Context) error {
 
 // step applies the next events, if there are any.
 func (f *follower) step(ctx context.Context) (bool, error) {
-	dead := f.reader.Dead()
-	recorded, err := f.reader.Next(ctx, eventlog.Limit{Events: f.ChunkEvents, Bytes: f.ChunkBytes, UpTo: f.Until})
+	dead := f.log.Dead()
+	recorded, err := f.log.Next(ctx, eventlog.Limit{Events: f.ChunkEvents, Bytes: f.ChunkBytes, UpTo: f.Until})
 	if err != nil || len(recorded) == 0 {
 		return false, err
 	}
 	err = f.apply(ctx, f.decode.decode(recorded))
 	f.touchedAt = time.Now()
-	f.result.Dead += f.reader.Dead() - dead
+	f.result.Dead += f.log.Dead() - dead
 	return true, err
+}
+
+// apply applies the events in one transaction. At an event that cannot be
+// applied it stops after the one before and returns a [*Poison].
+func (f *follower) apply(ctx context.Context, events []Event) error {
+	f.full()
+	err := f.fold(ctx, events)
+	poison, poisoned := errors.AsType[*Poison](err)
+	if poisoned {
+		if err := f.renew(ctx); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(events, func(e Event) bool { return e.Position == poison.Position })
+		if events = events[:i]; len(events) == 0 {
+			return poison
+		}
+		err = f.fold(ctx, events)
+	}
+	if err != nil {
+		return err
+	}
+	s := f.take(true)
+	if err := (&writer{wire: f.wire}).write(ctx, s); err != nil {
+		return err
+	}
+	f.committed.Store(s.chunk)
+	f.wrote(s, s.events, s.skipped)
+	if poisoned {
+		return poison
+	}
+	return nil
 }
 
 // done tells whether the follower has come to the position it was sent to. If
 // that position holds no event, nothing at or below it may still appear.
 func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
-	if f.Until == 0 || moved && f.applier.checkpoint.Position < f.Until {
+	if f.Until == 0 || moved && f.checkpoint.Position < f.Until {
 		return false, nil
 	}
-	if f.applier.checkpoint.Position == f.Until {
+	if f.checkpoint.Position == f.Until {
 		return true, nil
 	}
 	head, err := f.Log.Head(ctx, f.source)
@@ -185,7 +220,7 @@ func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	f.reader.Settled(w)
+	f.log.Settled(w)
 	moved, err = f.step(ctx)
 	return err == nil && !moved, err
 }
@@ -218,7 +253,7 @@ func (f *follower) tell(ctx context.Context) error {
 		return err
 	}
 	f.progress.head(head)
-	held, err := f.reader.HeldBy(ctx)
+	held, err := f.log.HeldBy(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,32 +2,28 @@ package projection
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // Lookup finds the rows of a table by another column than the key. The
 // database should have an index on that column.
-type Lookup[R any, K comparable] struct {
-	table   *Rows[R]
-	column  string
-	keyType string
-	key     func(*R) K
+type Lookup[R any, K uuid.UUID | string] struct {
+	table  *Rows[R]
+	column string
+	key    func(*R) K
 	// complete are the keys of which all rows are here.
 	complete map[K]bool
 	wanted   []K
-	rows     map[K]map[uuid.UUID]bool
+	// ids are the keys of the rows that are here, by what they are looked up by.
+	ids map[K][]uuid.UUID
 }
 
-// NewLookup adds a lookup to a table. KeyType is the column's type in
-// Postgres.
-func NewLookup[R any, K comparable](table *Rows[R], column, keyType string, key func(*R) K) *Lookup[R, K] {
-	l := &Lookup[R, K]{table: table, column: column, keyType: keyType, key: key,
-		complete: map[K]bool{}, rows: map[K]map[uuid.UUID]bool{}}
+// NewLookup adds a lookup by a column to a table.
+func NewLookup[R any, K uuid.UUID | string](table *Rows[R], column string, key func(*R) K) *Lookup[R, K] {
+	l := &Lookup[R, K]{table: table, column: column, key: key, complete: map[K]bool{}, ids: map[K][]uuid.UUID{}}
 	table.lookups = append(table.lookups, l)
 	return l
 }
@@ -44,15 +40,10 @@ func (l *Lookup[R, K]) Want(key K) {
 // the order of their ids.
 func (l *Lookup[R, K]) Find(key K) []R {
 	if !l.complete[key] {
-		if l.table.mistake == nil {
-			l.table.mistake = &UndeclaredError{Table: l.table.shape.Name, Key: fmt.Sprintf("%s %v", l.column, key)}
-		}
+		l.table.undeclared(fmt.Sprintf("%s %v", l.column, key))
 		return nil
 	}
-	ids := make([]uuid.UUID, 0, len(l.rows[key]))
-	for id := range l.rows[key] {
-		ids = append(ids, id)
-	}
+	ids := slices.Clone(l.ids[key])
 	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 	found := make([]R, len(ids))
 	for i, id := range ids {
@@ -61,57 +52,68 @@ func (l *Lookup[R, K]) Find(key K) []R {
 	return found
 }
 
-func (l *Lookup[R, K]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
+// Known is what Find would return, and whether the rows have been fetched. It
+// is for Needs, which follows references.
+func (l *Lookup[R, K]) Known(key K) ([]R, bool) {
+	if !l.complete[key] {
+		return nil, false
+	}
+	return l.Find(key), true
+}
+
+func (l *Lookup[R, K]) wants() []statement {
 	if len(l.wanted) == 0 {
-		return false, nil
+		return nil
 	}
-	if err := l.table.fetch(ctx, conn, l.column, l.keyType+"[]", l.keys()); err != nil {
-		return false, err
-	}
+	c := l.table.layout.column(l.column)
+	return []statement{l.table.fetch(c, keyArray(c, l.wanted))}
+}
+
+func (l *Lookup[R, K]) arrived() {
 	for _, key := range l.wanted {
 		l.complete[key] = true
 	}
 	l.wanted = l.wanted[:0]
-	return true, nil
 }
 
-// keys are the wanted ones in a form that the driver encodes well.
-func (l *Lookup[R, K]) keys() any {
-	if ids, ok := any(l.wanted).([]uuid.UUID); ok {
-		return uuidArray(ids)
+// moved notes that a row has become another one, or has come or gone: then
+// before or after is nil.
+func (l *Lookup[R, K]) moved(before, after *R) {
+	switch {
+	case before == nil:
+		l.add(after)
+	case after == nil:
+		l.remove(before)
+	case l.key(before) != l.key(after):
+		l.remove(before)
+		l.add(after)
 	}
-	return l.wanted
 }
 
 func (l *Lookup[R, K]) add(row *R) {
-	key, id := l.key(row), l.table.shape.Key(row)
-	if l.rows[key] == nil {
-		l.rows[key] = map[uuid.UUID]bool{}
-	}
-	l.rows[key][id] = true
+	key := l.key(row)
+	l.ids[key] = append(l.ids[key], l.table.shape.Key(row))
 }
 
 func (l *Lookup[R, K]) remove(row *R) {
 	key := l.key(row)
-	delete(l.rows[key], l.table.shape.Key(row))
-	if len(l.rows[key]) == 0 {
-		delete(l.rows, key)
+	left := l.ids[key]
+	i := slices.Index(left, l.table.shape.Key(row))
+	left[i] = left[len(left)-1]
+	if left = left[:len(left)-1]; len(left) > 0 {
+		l.ids[key] = left
+	} else {
+		delete(l.ids, key)
 	}
 }
 
-func (l *Lookup[R, K]) size() int { return max(len(l.complete), len(l.rows)) }
+// evicted notes that rows have gone from memory, whichever.
+func (l *Lookup[R, K]) evicted() { clear(l.complete) }
+
+func (l *Lookup[R, K]) size() int { return len(l.complete) + len(l.ids) }
 
 func (l *Lookup[R, K]) reset() {
 	clear(l.complete)
-	clear(l.rows)
+	clear(l.ids)
 	l.wanted = l.wanted[:0]
-}
-
-// Known is what Find would return, or nothing while the rows are still to be
-// fetched. It is for Needs, which follows references.
-func (l *Lookup[R, K]) Known(key K) []R {
-	if !l.complete[key] {
-		return nil
-	}
-	return l.Find(key)
 }

@@ -51,9 +51,10 @@ type Projector interface {
 	Name() string
 	// Handles are the kinds the projector is given.
 	Handles() []Kind
-	// Needs asks the tables for the rows that Apply may look at. It is called
-	// again as long as that brought new rows, so it may follow a reference.
-	Needs(e *Event)
+	// Needs asks the tables for the rows that Apply may look at. It returns
+	// whether it has to be called again when they are there, to follow a
+	// reference.
+	Needs(e *Event) (again bool)
 	// Apply changes the rows. The projectors of a model are called in order
 	// for each event, so a later one sees what an earlier one did.
 	Apply(e *Event) (Outcome, error)

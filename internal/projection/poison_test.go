@@ -168,7 +168,7 @@ func TestAProjectorThatFailsLeavesWhatCameBefore(t *testing.T) {
 // forgetful looks at rows it did not ask for.
 type forgetful struct{ projection.Projector }
 
-func (forgetful) Needs(*projection.Event) {}
+func (forgetful) Needs(*projection.Event) bool { return false }
 
 func TestAProjectorThatDoesNotSayWhatItNeedsIsFoundOut(t *testing.T) {
 	from, _ := generated(t, 40, 1)

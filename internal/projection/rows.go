@@ -2,11 +2,9 @@ package projection
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Shape tells how rows of type R are stored. The first column is the key.
@@ -21,46 +19,40 @@ type Shape[R any] struct {
 }
 
 // Rows is a table whose rows projectors look up, put and delete by key. It
-// holds the rows that the chunk at work needs, and writes what became of them
-// in one go: an entity that ten events changed is written once. Some rows stay
-// for the next chunk.
+// holds the rows that the chunk at work needs, and tells in the end what became
+// of them: an entity that ten events changed is written once. Rows stay for
+// the chunks to come until their place is needed.
 type Rows[R any] struct {
 	shape   Shape[R]
+	layout  *layout
 	entries map[uuid.UUID]*entry[R]
 	wanted  []uuid.UUID
 	// changed are the keys that were put or deleted, in the order of the first time.
 	changed []uuid.UUID
 	lookups []lookup[R]
-	encoder Encoder
 	mistake error
+	// chunk is the number of the chunk at work.
+	chunk int64
+	// encoded and encodedBytes give the size of a row on average.
+	encoded, encodedBytes int
 }
-
-// uuidArray is an array that the driver encodes without a detour over text.
-type uuidArray []uuid.UUID
-
-// Dimensions implements pgtype.ArrayGetter.
-func (a uuidArray) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(a)), LowerBound: 1}} //nolint:gosec // a chunk has few keys
-}
-
-// Index implements pgtype.ArrayGetter.
-func (a uuidArray) Index(i int) any { return pgtype.UUID{Bytes: a[i], Valid: true} }
-
-// IndexType implements pgtype.ArrayGetter.
-func (a uuidArray) IndexType() any { return pgtype.UUID{} }
 
 // entry is a row as it is now, and whether the database has one of its key.
 type entry[R any] struct {
-	row              R
+	row R
+	// used is the last chunk that asked for the row.
+	used             int64
 	exists, inStore  bool
 	dirty, requested bool
 }
 
 // lookup is a second way to find rows.
 type lookup[R any] interface {
-	load(ctx context.Context, conn *pgx.Conn) (bool, error)
-	add(*R)
-	remove(*R)
+	// wants are the queries for what was asked for, arrived that they were answered.
+	wants() []statement
+	arrived()
+	moved(before, after *R)
+	evicted()
 	size() int
 	reset()
 }
@@ -72,10 +64,13 @@ func NewRows[R any](shape Shape[R]) *Rows[R] {
 
 // Want asks for the row with the key.
 func (t *Rows[R]) Want(key uuid.UUID) {
-	if _, ok := t.entries[key]; !ok {
-		t.entries[key] = &entry[R]{requested: true}
+	e := t.entries[key]
+	if e == nil {
+		e = &entry[R]{requested: true}
+		t.entries[key] = e
 		t.wanted = append(t.wanted, key)
 	}
+	e.used = t.chunk
 }
 
 // Get returns the row with the key as it is after the events so far.
@@ -101,165 +96,176 @@ func (t *Rows[R]) Known(key uuid.UUID) (R, bool) {
 // Put inserts or replaces the row of its key.
 func (t *Rows[R]) Put(row R) {
 	key := t.shape.Key(&row)
-	e := t.entry(key)
-	if e == nil {
-		return
+	if e := t.entry(key); e != nil {
+		t.change(key, e, &row)
 	}
-	t.forget(e)
-	e.row, e.exists = row, true
-	for _, l := range t.lookups {
-		l.add(&e.row)
-	}
-	t.touch(key, e)
 }
 
 // Delete removes the row with the key.
 func (t *Rows[R]) Delete(key uuid.UUID) {
-	e := t.entry(key)
-	if e == nil || !e.exists {
-		return
+	if e := t.entry(key); e != nil && e.exists {
+		t.change(key, e, nil)
 	}
-	t.forget(e)
-	var none R
-	e.row, e.exists = none, false
-	t.touch(key, e)
 }
 
 // entry finds what was asked for; anything else is the projector's mistake.
 func (t *Rows[R]) entry(key uuid.UUID) *entry[R] {
 	e := t.entries[key]
-	if (e == nil || e.requested) && t.mistake == nil {
-		t.mistake = &UndeclaredError{Table: t.shape.Name, Key: key.String()}
-	}
 	if e == nil || e.requested {
+		t.undeclared(key.String())
 		return nil
 	}
 	return e
 }
 
-func (t *Rows[R]) forget(e *entry[R]) {
-	if !e.exists {
-		return
-	}
-	for _, l := range t.lookups {
-		l.remove(&e.row)
+func (t *Rows[R]) undeclared(key string) {
+	if t.mistake == nil {
+		t.mistake = &UndeclaredError{Table: t.shape.Name, Key: key}
 	}
 }
 
-func (t *Rows[R]) touch(key uuid.UUID, e *entry[R]) {
+// change gives an entry another row, or none.
+func (t *Rows[R]) change(key uuid.UUID, e *entry[R], after *R) {
+	t.move(e, after)
+	e.used = t.chunk
 	if !e.dirty {
 		e.dirty = true
 		t.changed = append(t.changed, key)
 	}
 }
 
+func (t *Rows[R]) move(e *entry[R], after *R) {
+	var before *R
+	if e.exists {
+		before = &e.row
+	}
+	if before != nil || after != nil {
+		for _, l := range t.lookups {
+			l.moved(before, after)
+		}
+	}
+	if e.exists = after != nil; e.exists {
+		e.row = *after
+	} else {
+		var none R
+		e.row = none
+	}
+}
+
 func (t *Rows[R]) title() string { return t.shape.Name }
 
-func (t *Rows[R]) load(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	more := len(t.wanted) > 0
-	if more {
-		if err := t.fetch(ctx, conn, t.shape.Columns[0], "uuid[]", uuidArray(t.wanted)); err != nil {
-			return false, err
-		}
-		for _, key := range t.wanted {
-			t.entries[key].requested = false
-		}
-		t.wanted = t.wanted[:0]
+func (t *Rows[R]) describe(ctx context.Context, conn *pgx.Conn) error {
+	var err error
+	t.layout, err = readLayout(ctx, conn, t.shape.Name, t.shape.Columns)
+	return err
+}
+
+func (t *Rows[R]) begin(chunk int64) { t.chunk = chunk }
+
+func (t *Rows[R]) wants() []statement {
+	var all []statement
+	if len(t.wanted) > 0 {
+		all = append(all, t.fetch(t.layout.columns[0], keyArray(t.layout.columns[0], t.wanted)))
 	}
 	for _, l := range t.lookups {
-		found, err := l.load(ctx, conn)
-		if err != nil {
-			return false, err
-		}
-		more = more || found
+		all = append(all, l.wants()...)
 	}
-	return more, nil
+	return all
 }
 
-// fetch reads the rows whose column has one of the keys. A row that is here
-// already is kept: it may have been changed since.
-func (t *Rows[R]) fetch(ctx context.Context, conn *pgx.Conn, column, keyType string, keys any) error {
-	// A join, because "= ANY" of many keys may compare each row with each key.
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s FROM unnest($1::%s) AS wanted (key) JOIN %s ON %s = wanted.key",
-		columnList(t.shape.Columns), keyType, pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{column}.Sanitize()),
-		pgx.QueryResultFormats{pgx.BinaryFormatCode}, keys)
-	if err != nil {
-		return fmt.Errorf("read rows of %s: %w", t.shape.Name, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		fields := Fields{values: rows.RawValues()}
-		row := t.shape.Decode(&fields)
-		if fields.err != nil {
-			return fmt.Errorf("read a row of %s: %w", t.shape.Name, fields.err)
-		}
-		t.keep(row)
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read rows of %s: %w", t.shape.Name, err)
-	}
-	return nil
+// fetch reads the rows whose column has one of the keys.
+func (t *Rows[R]) fetch(c column, keys []byte) statement {
+	return statement{doing: "read rows of " + t.shape.Name, sql: t.layout.fetch(c), params: [][]byte{keys}, row: t.receive}
 }
 
-func (t *Rows[R]) keep(row R) {
+// receive takes a row of the database. One that is here already is kept: it
+// may have been changed since.
+func (t *Rows[R]) receive(values [][]byte) error {
+	fields := Fields{values: values}
+	row := t.shape.Decode(&fields)
+	if fields.err != nil {
+		return fields.err
+	}
 	key := t.shape.Key(&row)
 	e := t.entries[key]
-	if e != nil && !e.requested {
-		return
-	}
 	if e == nil {
 		e = &entry[R]{}
 		t.entries[key] = e
+	} else if !e.requested || e.inStore {
+		return nil
 	}
-	*e = entry[R]{row: row, exists: true, inStore: true, requested: e.requested}
+	e.inStore, e.used = true, t.chunk
+	t.move(e, &row)
+	return nil
+}
+
+func (t *Rows[R]) arrived() {
+	for _, key := range t.wanted {
+		t.entries[key].requested = false
+	}
+	t.wanted = t.wanted[:0]
 	for _, l := range t.lookups {
-		l.add(&e.row)
+		l.arrived()
 	}
 }
 
-// flush deletes every changed row that the database has and inserts those
-// that exist now, so that rows may exchange unique values. The constraints on
-// them are deferred.
-func (t *Rows[R]) flush(ctx context.Context, conn *pgx.Conn) error {
-	var stale []uuid.UUID
-	t.encoder.reset()
+func (t *Rows[R]) take(last bool) (change, bool) {
+	if !last || len(t.changed) == 0 {
+		return change{}, false
+	}
+	c := change{layout: t.layout, inserted: newEncoder()}
 	for _, key := range t.changed {
 		e := t.entries[key]
-		if e.inStore {
-			stale = append(stale, key)
+		switch {
+		case e.exists && e.inStore:
+			t.encode(c.updating(), e)
+		case e.exists:
+			t.encode(c.inserted, e)
+		case e.inStore:
+			c.removed = append(c.removed, key)
 		}
-		if e.exists {
-			t.encoder.Row(len(t.shape.Columns))
-			t.shape.Encode(&t.encoder, &e.row)
-		}
-	}
-	if len(stale) > 0 {
-		_, err := conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s USING unnest($1::uuid[]) AS stale (key) WHERE %s = stale.key",
-			pgx.Identifier{t.shape.Name}.Sanitize(), pgx.Identifier{t.shape.Columns[0]}.Sanitize()), uuidArray(stale))
-		if err != nil {
-			return fmt.Errorf("replace rows of %s: %w", t.shape.Name, err)
-		}
-	}
-	return copyIn(ctx, conn, t.shape.Name, t.shape.Columns, &t.encoder)
-}
-
-// keptRows bounds what of a table is kept from chunk to chunk.
-var keptRows = 50_000
-
-func (t *Rows[R]) settle() {
-	kept := len(t.entries)
-	for _, l := range t.lookups {
-		kept = max(kept, l.size())
-	}
-	if kept > keptRows {
-		t.reset()
-		return
-	}
-	for _, key := range t.changed {
-		e := t.entries[key]
 		e.dirty, e.inStore = false, e.exists
 	}
 	t.changed = t.changed[:0]
+	return c, true
+}
+
+func (t *Rows[R]) encode(into *Encoder, e *entry[R]) {
+	before := len(into.buf)
+	into.Row(len(t.shape.Columns))
+	t.shape.Encode(into, &e.row)
+	t.encoded, t.encodedBytes = t.encoded+1, t.encodedBytes+len(into.buf)-before
+}
+
+// entryBytes is about what a row costs in memory beside its texts, and
+// lookupBytes what a key of a lookup costs.
+const entryBytes, lookupBytes = 250, 100
+
+func (t *Rows[R]) size() int {
+	perRow := entryBytes
+	if t.encoded > 0 {
+		perRow += t.encodedBytes / t.encoded
+	}
+	size := len(t.entries) * perRow
+	for _, l := range t.lookups {
+		size += l.size() * lookupBytes
+	}
+	return size
+}
+
+func (t *Rows[R]) evict(after int64) {
+	for key, e := range t.entries {
+		if e.used > after {
+			continue
+		}
+		if e.exists {
+			t.move(e, nil)
+		}
+		delete(t.entries, key)
+	}
+	for _, l := range t.lookups {
+		l.evicted()
+	}
 }
 
 func (t *Rows[R]) reset() {

@@ -23,12 +23,13 @@ func TestTheContentDoesNotDependOnHowItWasMade(t *testing.T) {
 	assertSame(t, contentHash(t, halfConn), want)
 	assertOnce(t, halfConn)
 
-	for _, c := range []struct{ events, bytes, decoders, kept int }{
-		{1, 0, 1, 1000}, {7, 0, 3, 0}, {7, 0, 3, 20}, {100, 2000, 2, 100}, {events, 0, 8, 1000},
+	for _, c := range []struct{ chunk, batch, bytes, decoders, memory int }{
+		{1, 100, 0, 1, 1 << 20}, {7, 100, 0, 3, 0}, {7, 100, 0, 3, 10_000}, {100, 100, 2000, 2, 100_000}, {events, events, 0, 8, 1 << 20},
+		{events, 20, 0, 2, 1 << 20}, {events, 20, 0, 2, 0}, {events, 20, 0, 2, 30_000}, {100, 7, 0, 1, 30_000}, {100, 1, 0, 2, 60_000},
 	} {
-		t.Cleanup(projection.KeepRows(c.kept))
+		t.Cleanup(projection.Tune(c.batch, c.memory))
 		o, conn := migrated(t, from)
-		o.ChunkEvents, o.ChunkBytes, o.Decoders = c.events, c.bytes, c.decoders
+		o.ChunkEvents, o.ChunkBytes, o.Decoders = c.chunk, c.bytes, c.decoders
 		result := replay(t, o)
 		if result.Events != events || result.Position != events {
 			t.Errorf("%+v: %d events up to %d, want %d", c, result.Events, result.Position, events)
@@ -40,13 +41,14 @@ func TestTheContentDoesNotDependOnHowItWasMade(t *testing.T) {
 
 // A process that dies at any message to any server resumes where it was.
 func TestAnInterruptedReplayResumes(t *testing.T) {
-	const seed, chunk = 3, 25
+	const seed, chunk, batch = 3, 25, 4
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a schedule, not a secret
 	from, _ := generated(t, 600, 1)
 	o, conn := migrated(t, from)
 	proxies := interposed(t, &o)
 	o.ChunkEvents = chunk
+	t.Cleanup(projection.Tune(batch, 20_000))
 
 	position, attempts := int64(0), 0
 	for done := false; !done; attempts++ {

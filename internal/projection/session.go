@@ -55,7 +55,9 @@ func newRun(name string, o Options) *run {
 type session struct {
 	*run
 	source, database *pgx.Conn
-	checkpoint       Checkpoint
+	// wire is for what is done often in the version's database.
+	wire       *wire
+	checkpoint Checkpoint
 }
 
 // open connects to both databases, takes the version's over and recognises
@@ -95,9 +97,18 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.Log.Check(ctx, s.source); err != nil {
 		return err
 	}
-	s.database, err = s.dial(ctx, "the version's database", s.Database, nil)
-	return err
+	if s.database, err = s.dial(ctx, "the version's database", s.Database, keyed); err != nil {
+		return err
+	}
+	s.wire = newWire(s.database)
+	return nil
 }
+
+// keyed has a session find rows by an index always, whatever Postgres makes of
+// tables without statistics that grow meanwhile, and plan each statement once.
+var keyed = map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+	// A forbidden way that has to be taken counts as dear enough to compile.
+	"jit": "off"}
 
 // dialer finds out within half a minute that the other side is gone without
 // having said so.

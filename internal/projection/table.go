@@ -1,80 +1,87 @@
 package projection
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
 
 // Table is a table of the version's database as the engine uses it: [Rows] or
-// [Appends].
+// [Appends]. It is memory only; what is to be read and written it says in
+// statements and changes.
 type Table interface {
 	// title is the table's name.
 	title() string
-	// load fetches the rows that were asked for, and tells whether there were any.
-	load(ctx context.Context, conn *pgx.Conn) (bool, error)
-	// flush writes the net change since the last chunk.
-	flush(ctx context.Context, conn *pgx.Conn) error
-	// settle notes that what was flushed is committed. It may keep rows for the
-	// next chunk: nobody else changes them as long as the epoch is the same.
-	settle()
+	// describe reads the columns' types; it comes before everything else.
+	describe(ctx context.Context, conn *pgx.Conn) error
+	// begin says the number of the chunk that is at work from now on.
+	begin(chunk int64)
+	// wants are the queries for the rows that were asked for, and arrived tells
+	// that they were answered.
+	wants() []statement
+	arrived()
+	// take hands over what is to be written, if there is anything, and takes it
+	// for written: nobody else changes the rows as long as the epoch is the same.
+	// Rows are written with the last batch of a chunk, additions with each.
+	take(last bool) (change, bool)
+	// size is about how many bytes of memory the rows take.
+	size() int
+	// evict forgets rows that were last used by that chunk, which is committed, or
+	// an earlier one.
+	evict(after int64)
 	// reset forgets all rows, whether they were written or not.
 	reset()
 	// fault is a mistake of a projector found since the last reset.
 	fault() error
 }
 
-// Appends is a table that only ever grows, such as the revisions.
+// Appends is a table that only ever grows, such as the revisions. Its rows are
+// written batch by batch and never read.
 type Appends struct {
-	name    string
-	columns []string
-	encoder Encoder
+	name   string
+	names  []string
+	layout *layout
+	rows   *Encoder
 }
 
 // NewAppends describes a table that projectors only add rows to.
 func NewAppends(name string, columns ...string) *Appends {
-	return &Appends{name: name, columns: columns}
+	return &Appends{name: name, names: columns, rows: newEncoder()}
 }
 
 // Row begins a new row; the caller writes its fields in order.
 func (a *Appends) Row() *Encoder {
-	a.encoder.Row(len(a.columns))
-	return &a.encoder
+	a.rows.Row(len(a.names))
+	return a.rows
 }
 
 func (a *Appends) title() string { return a.name }
 
-func (a *Appends) load(context.Context, *pgx.Conn) (bool, error) { return false, nil }
-
-func (a *Appends) flush(ctx context.Context, conn *pgx.Conn) error {
-	return copyIn(ctx, conn, a.name, a.columns, &a.encoder)
+func (a *Appends) describe(ctx context.Context, conn *pgx.Conn) error {
+	var err error
+	a.layout, err = readLayout(ctx, conn, a.name, a.names)
+	return err
 }
 
-func (a *Appends) settle() { a.encoder.reset() }
+func (a *Appends) begin(int64) {}
 
-func (a *Appends) reset() { a.encoder.reset() }
+func (a *Appends) wants() []statement { return nil }
+
+func (a *Appends) arrived() {}
+
+func (a *Appends) take(bool) (change, bool) {
+	if a.rows.rows == 0 {
+		return change{}, false
+	}
+	c := change{layout: a.layout, inserted: a.rows}
+	a.rows = newEncoder()
+	return c, true
+}
+
+func (a *Appends) size() int { return 0 }
+
+func (a *Appends) evict(int64) {}
+
+func (a *Appends) reset() { a.rows.reset() }
 
 func (a *Appends) fault() error { return nil }
-
-// copyIn writes the encoded rows into a table.
-func copyIn(ctx context.Context, conn *pgx.Conn, table string, columns []string, rows *Encoder) error {
-	if rows.rows == 0 {
-		return nil
-	}
-	statement := fmt.Sprintf("COPY %s (%s) FROM STDIN BINARY", pgx.Identifier{table}.Sanitize(), columnList(columns))
-	if _, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows.finish()), statement); err != nil {
-		return fmt.Errorf("write %d rows of %s: %w", rows.rows, table, err)
-	}
-	return nil
-}
-
-func columnList(columns []string) string {
-	quoted := make([]string, len(columns))
-	for i, column := range columns {
-		quoted[i] = pgx.Identifier{column}.Sanitize()
-	}
-	return strings.Join(quoted, ", ")
-}

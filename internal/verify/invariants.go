@@ -21,7 +21,7 @@ type invariant struct {
 
 // lastRevisions is the last revision of every entity of a kind. It sorts no
 // contents, which are most of the table.
-const lastRevisions = `(SELECT entity, version, content, content->>'deleted' = 'true' AS deleted FROM revisions
+const lastRevisions = `(SELECT entity, version, content::jsonb AS content, content->>'deleted' = 'true' AS deleted FROM revisions
 	JOIN (SELECT entity, max(version) AS version FROM revisions WHERE starts_with(entity, '%s') GROUP BY 1) l USING (entity, version))`
 
 var invariants = []invariant{

@@ -17,7 +17,7 @@ COMMENT ON TABLE checkpoint IS 'The one row says which events this database hold
 CREATE TABLE projected_events (
     id           uuid NOT NULL,
     event_id     uuid NOT NULL,
-    projector    text NOT NULL,
+    projector    text COLLATE "C" NOT NULL,
     projected_at timestamptz NOT NULL
 );
 COMMENT ON COLUMN projected_events.projected_at IS 'Wall clock; everything else in this database follows from the events.';

@@ -4,7 +4,7 @@
 CREATE TABLE shelves (
     id     uuid PRIMARY KEY,
     albums integer NOT NULL
-);
+) WITH (fillfactor = 60);
 COMMENT ON COLUMN shelves.id IS 'The reciter.';
 
 CREATE TABLE shelved_albums (
