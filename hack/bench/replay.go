@@ -1,10 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/nawhas/nawhas-operator/hack/bench/figures"
 	"github.com/nawhas/nawhas-operator/hack/bench/rivals"
@@ -18,7 +19,7 @@ const (
 	reference = "nawhas_reference"
 	small     = "nawhas_small"
 	ours      = "nawhas_ours"
-	theirs    = "nawhas_theirs"
+	built     = "nawhas_built"
 )
 
 // replays compares a replay with other ways to the same database. The slow
@@ -27,12 +28,11 @@ type replays struct {
 	*bench
 	testbed.Nawhas
 	dump string
-	// emmett is nil where it cannot be installed.
-	emmett *rivals.Emmett
 
-	// Seconds, a round each; those of Emmett by the size of its batches.
-	replay, restore, sql, loop []float64
-	batches                    map[int][]float64
+	replay, restore, sql, loop *contender
+	// emmett has one for each size of batches, and is empty where Emmett cannot
+	// be installed.
+	emmett []*contender
 }
 
 func measureReplay(ctx context.Context, b *bench) error {
@@ -41,12 +41,10 @@ func measureReplay(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer nawhas.Server.Close()
-	r := &replays{bench: b, Nawhas: nawhas, dump: filepath.Join(b.out, "reference.dump"), batches: map[int][]float64{}}
+	r := &replays{bench: b, Nawhas: nawhas, dump: filepath.Join(b.out, "reference.dump")}
 	defer func() { _ = os.Remove(r.dump) }()
-	var missing error
-	if r.emmett, missing = rivals.InstallEmmett(ctx, r.Server, filepath.Join(r.out, "emmett")); missing != nil {
-		r.say("Emmett is left out: %v", missing)
-	}
+	r.enter()
+	missing := r.enterEmmett(ctx)
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -59,7 +57,7 @@ func measureReplay(ctx context.Context, b *bench) error {
 	return missing
 }
 
-// prepare makes the logs, the finished databases that the rivals' are compared
+// prepare makes the logs, the finished databases that others are compared
 // with, and a dump of the big one.
 func (r *replays) prepare(ctx context.Context) error {
 	r.say("making logs of %s and %s events, and a dump of the finished database", figures.Grouped(int64(r.events)), figures.Grouped(int64(r.smallEvents)))
@@ -77,69 +75,40 @@ func (r *replays) prepare(ctx context.Context) error {
 	return rivals.Dump(ctx, r.Server, reference, r.dump)
 }
 
-// round measures everything once. Every second round goes the other way round,
-// so that none always comes after the same one.
+// round measures all once. Every second round goes the other way round, so that
+// none always comes after the same one.
 func (r *replays) round(ctx context.Context, round int) error {
-	steps := []func(context.Context) error{r.timeReplay, r.timeRestore, r.timeSQL, r.timeLoop, r.timeEmmett}
-	for i := range steps {
-		step := steps[i]
-		if round%2 == 1 {
-			step = steps[len(steps)-1-i]
+	order := append([]*contender{r.replay, r.restore, r.sql, r.loop}, r.emmett...)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	for _, c := range order {
+		if err := c.measure(ctx); err != nil {
+			return err
 		}
-		if err := step(ctx); err != nil {
+		r.say("%s", c.last())
+		if err := r.Server.Drop(ctx, built); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *replays) timeReplay(ctx context.Context) error {
-	usage, err := r.Replay(ctx, source, ours)
-	if err != nil {
-		return err
-	}
-	if len(r.replay) == 0 {
-		if err := r.Server.SameContent(ctx, reference, ours); err != nil {
-			return err
-		}
-	}
-	r.replay = append(r.replay, usage.Elapsed.Seconds())
-	r.tell("replay", r.events, usage.Elapsed)
-	return r.Server.Drop(ctx, ours)
-}
-
 func (r *replays) conclude() {
-	replay, restore := figures.Median(r.replay), figures.Median(r.restore)
-	perSecond := float64(r.events) / replay
-	big, few := figures.Grouped(int64(r.events))+" events", figures.Grouped(int64(r.smallEvents))+" events"
-	r.Add(figures.Told("replay", replay, "s").Noting("%s", big))
-	r.Add(figures.Told("replay: rate", perSecond, "events/s"))
-	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s").Noting("%s", big))
+	replay, restore, sql := figures.Median(r.replay.seconds), figures.Median(r.restore.seconds), figures.Median(r.sql.seconds)
+	many, few := figures.Grouped(int64(r.events))+" events", figures.Grouped(int64(r.smallEvents))+" events"
+	r.Add(figures.Told("replay", replay, "s").Noting("%s", many))
+	r.Add(figures.Told("replay: rate", r.replay.rate(), "events/s"))
+	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s").Noting("%s", many))
 	r.Add(figures.AtMost("replay / pg_restore -j2", replay/restore, "×", 1.5).Aiming(1))
-	r.Add(figures.Told("pure SQL", figures.Median(r.sql), "s").Noting("%s, without ids of its own, counts of races, checkpoint and progress", big))
-	r.Add(figures.Told("replay / pure SQL", replay/figures.Median(r.sql), "×"))
-	loop := float64(r.smallEvents) / figures.Median(r.loop)
-	r.Add(figures.Told("one event a transaction: rate", loop, "events/s").Noting("%s", few))
-	r.Add(figures.AtLeast("replay's rate / one event a transaction", perSecond/loop, "×", 15))
-	if r.emmett == nil {
+	r.Add(figures.Told("pure SQL", sql, "s").Noting("%s, without derived ids, counts of races, checkpoint and progress", many))
+	r.Add(figures.Told("replay / pure SQL", replay/sql, "×"))
+	r.Add(figures.Told("one event a transaction: rate", r.loop.rate(), "events/s").Noting("%s", few))
+	r.Add(figures.AtLeast("replay's rate / one event a transaction", r.replay.rate()/r.loop.rate(), "×", 15))
+	if len(r.emmett) == 0 {
 		return
 	}
-	batch, emmett := r.bestBatch()
-	r.Add(figures.Told("Emmett: best rate", emmett, "events/s").Noting("%s, batches of %d", few, batch))
-	r.Add(figures.AtLeast("replay's rate / Emmett's best", perSecond/emmett, "×", 20).Aiming(40))
-}
-
-// bestBatch is the size of batches that Emmett is quickest with, and its rate.
-func (r *replays) bestBatch() (batch int, perSecond float64) {
-	for size, seconds := range r.batches {
-		if rate := float64(r.smallEvents) / figures.Median(seconds); rate > perSecond {
-			batch, perSecond = size, rate
-		}
-	}
-	return batch, perSecond
-}
-
-func (r *replays) tell(what string, events int, took time.Duration) {
-	r.say("%s: %s events in %.2f s, %s events/s", what, figures.Grouped(int64(events)), took.Seconds(),
-		figures.Grouped(int64(float64(events)/took.Seconds())))
+	best := slices.MaxFunc(r.emmett, func(a, b *contender) int { return cmp.Compare(a.rate(), b.rate()) })
+	r.Add(figures.Told("Emmett: best rate", best.rate(), "events/s").Noting("%s, %s", few, best.name))
+	r.Add(figures.AtLeast("replay's rate / Emmett's best", r.replay.rate()/best.rate(), "×", 20).Aiming(40))
 }

@@ -77,12 +77,15 @@ func (e *Emmett) Prepare(ctx context.Context, source, database string) error {
 	if err := e.server.Copy(ctx, source, messages, database, into); err != nil {
 		return err
 	}
-	return e.server.Execute(ctx, database, "CREATE INDEX ON emt_messages (transaction_id, global_position)", "VACUUM ANALYZE", "CHECKPOINT")
+	return e.server.Execute(ctx, database, "CREATE INDEX ON emt_messages (transaction_id, global_position)", "VACUUM ANALYZE")
 }
 
 // Rebuild builds the library and returns how long Emmett took by its own
 // clock, without the start of Node.js.
 func (e *Emmett) Rebuild(ctx context.Context, database string, batch int) (time.Duration, error) {
+	if err := e.server.Settle(ctx); err != nil {
+		return 0, err
+	}
 	out, err := e.node(ctx, "rebuild.mjs", database, strconv.Itoa(batch))
 	if err != nil {
 		return 0, fmt.Errorf("rebuild with Emmett: %w", err)

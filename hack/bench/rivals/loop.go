@@ -26,6 +26,9 @@ func Loop(ctx context.Context, server *testbed.Server, source, database string) 
 	if err != nil {
 		return 0, err
 	}
+	if err := server.Settle(ctx); err != nil {
+		return 0, err
+	}
 	started := time.Now()
 	err = server.On(ctx, source, func(log *pgx.Conn) error {
 		return server.On(ctx, database, func(target *pgx.Conn) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,7 +24,14 @@ func Facts(postgres, nawhas string) []string {
 
 func processor() string { return field("/proc/cpuinfo", "model name", "unknown processor") }
 
-func memory() string { return field("/proc/meminfo", "MemTotal", "unknown") }
+func memory() string {
+	total := field("/proc/meminfo", "MemTotal", "unknown size")
+	kilobytes, err := strconv.ParseInt(strings.TrimSuffix(total, " kB"), 10, 64)
+	if err != nil {
+		return total
+	}
+	return fmt.Sprintf("%d GiB", kilobytes>>20)
+}
 
 // field is the value of the first line of a file that begins with a name.
 func field(path, name, otherwise string) string {
