@@ -2,10 +2,10 @@ package rivals
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/google/uuid"
@@ -81,10 +81,16 @@ func (a *application) happened(ctx context.Context, projector string, outcome pr
 		ON CONFLICT (projector, outcome) DO UPDATE SET events = o.events + 1`, projector, string(outcome))
 }
 
-func (a *application) revision(ctx context.Context, entity string, id uuid.UUID, version int, content map[string]any) error {
+func (a *application) revision(ctx context.Context, entity string, id uuid.UUID, version int, content any) error {
+	var written strings.Builder
+	encoder := json.NewEncoder(&written)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(content); err != nil {
+		return err
+	}
 	entity += ":" + id.String()
 	return a.exec(ctx, "INSERT INTO revisions (id, entity, version, content, created_at) VALUES ($1, $2, $3, $4, $5)",
-		uuid.NewSHA1(revisionSpace, fmt.Appendf(nil, "%s/%d", entity, version)), entity, version, content, a.at)
+		uuid.NewSHA1(revisionSpace, fmt.Appendf(nil, "%s/%d", entity, version)), entity, version, strings.TrimSpace(written.String()), a.at)
 }
 
 func (a *application) bury(ctx context.Context, table string, id uuid.UUID) error {
@@ -140,5 +146,3 @@ func slug(name string) string {
 	words := strings.FieldsFunc(plain.String(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	return norm.NFC.String(strings.Join(words, "-"))
 }
-
-func written(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

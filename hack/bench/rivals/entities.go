@@ -20,9 +20,17 @@ type reciter struct {
 	created, updated    time.Time
 }
 
-func (r *reciter) content() map[string]any {
-	return map[string]any{"id": r.id, "name": r.name, "slug": r.slug, "description": r.description, "avatar": r.avatar,
-		"created_at": written(r.created), "updated_at": written(r.updated)}
+func (r *reciter) content(deleted bool) any {
+	return struct {
+		Deleted     bool      `json:"deleted,omitempty"`
+		ID          uuid.UUID `json:"id"`
+		Name        string    `json:"name"`
+		Slug        string    `json:"slug"`
+		Description *string   `json:"description"`
+		Avatar      *string   `json:"avatar"`
+		CreatedAt   time.Time `json:"created_at"`
+		UpdatedAt   time.Time `json:"updated_at"`
+	}{deleted, r.id, r.name, r.slug, r.description, r.avatar, r.created.UTC(), r.updated.UTC()}
 }
 
 // album is a row of the table albums.
@@ -34,9 +42,17 @@ type album struct {
 	created, updated time.Time
 }
 
-func (r *album) content() map[string]any {
-	return map[string]any{"id": r.id, "reciter_id": r.reciter, "title": r.title, "year": r.year, "artwork": r.artwork,
-		"created_at": written(r.created), "updated_at": written(r.updated)}
+func (r *album) content(deleted bool) any {
+	return struct {
+		Deleted   bool      `json:"deleted,omitempty"`
+		ID        uuid.UUID `json:"id"`
+		Reciter   uuid.UUID `json:"reciter_id"`
+		Title     string    `json:"title"`
+		Year      string    `json:"year"`
+		Artwork   *string   `json:"artwork"`
+		CreatedAt time.Time `json:"created_at"`
+		UpdatedAt time.Time `json:"updated_at"`
+	}{deleted, r.id, r.reciter, r.title, r.year, r.artwork, r.created.UTC(), r.updated.UTC()}
 }
 
 func (a *application) createReciter(ctx context.Context) error {
@@ -53,7 +69,7 @@ func (a *application) createReciter(ctx context.Context) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, r.id, r.name, r.slug, r.description, r.avatar, r.revision, r.created, r.updated); err != nil {
 		return err
 	}
-	return a.revision(ctx, "reciter", r.id, r.revision, r.content())
+	return a.revision(ctx, "reciter", r.id, r.revision, r.content(false))
 }
 
 // findReciter selects the event's reciter, or counts that there is none.
@@ -91,7 +107,7 @@ func (a *application) changeReciter(ctx context.Context) error {
 		r.id, r.name, r.slug, r.description, r.avatar, r.revision, r.updated); err != nil {
 		return err
 	}
-	return a.revision(ctx, "reciter", r.id, r.revision, r.content())
+	return a.revision(ctx, "reciter", r.id, r.revision, r.content(false))
 }
 
 // change sets an attribute that the event names.
@@ -109,9 +125,7 @@ func (a *application) deleteReciter(ctx context.Context) error {
 	if err := a.bury(ctx, "reciters", r.id); err != nil {
 		return err
 	}
-	content := r.content()
-	content["deleted"] = true
-	if err := a.revision(ctx, "reciter", r.id, r.revision+1, content); err != nil {
+	if err := a.revision(ctx, "reciter", r.id, r.revision+1, r.content(true)); err != nil {
 		return err
 	}
 	rows, err := a.tx.Query(ctx, "SELECT "+albumColumns+" FROM albums WHERE reciter_id = $1", r.id)
@@ -156,7 +170,7 @@ func (a *application) createAlbum(ctx context.Context) error {
 		r.id, r.reciter, r.title, r.year, r.artwork, r.revision, r.created, r.updated); err != nil {
 		return err
 	}
-	return a.revision(ctx, "album", r.id, r.revision, r.content())
+	return a.revision(ctx, "album", r.id, r.revision, r.content(false))
 }
 
 // findAlbum selects the event's album, or counts that there is none.
@@ -199,7 +213,7 @@ func (a *application) changeAlbum(ctx context.Context) error {
 		r.id, r.title, r.year, r.artwork, r.revision, r.updated); err != nil {
 		return err
 	}
-	return a.revision(ctx, "album", r.id, r.revision, r.content())
+	return a.revision(ctx, "album", r.id, r.revision, r.content(false))
 }
 
 func (a *application) deleteAlbum(ctx context.Context) error {
@@ -214,7 +228,5 @@ func (a *application) buryAlbum(ctx context.Context, r *album) error {
 	if err := a.bury(ctx, "albums", r.id); err != nil {
 		return err
 	}
-	content := r.content()
-	content["deleted"] = true
-	return a.revision(ctx, "album", r.id, r.revision+1, content)
+	return a.revision(ctx, "album", r.id, r.revision+1, r.content(true))
 }

@@ -40,13 +40,13 @@ var libraryColumns = map[string]string{
 	"reciters":         "id, name, slug, description, avatar, revision, created_at, updated_at",
 	"albums":           "id, reciter_id, title, year, artwork, revision, created_at, updated_at",
 	"tombstones":       "id, deleted_at",
-	"revisions":        "entity, version, content, created_at",
+	"revisions":        "entity, version, content::jsonb, created_at",
 	"projected_events": "event_id, projector",
 }
 
 // SameLibrary holds a database against another in what both must make of the
-// events: everything but ids that nothing refers to, the count of races, and
-// the bookkeeping of a projector.
+// events: everything but ids that nothing refers to, the count of races, the
+// bookkeeping of a projector, and how JSON is spaced.
 func (s *Server) SameLibrary(ctx context.Context, want, got string) error {
 	expected, err := s.librarySums(ctx, want)
 	if err != nil {

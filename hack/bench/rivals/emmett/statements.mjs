@@ -9,18 +9,18 @@ const projected = (...projectors) => `projected AS (
 const freeSlug = `CASE WHEN EXISTS (SELECT FROM reciters o WHERE o.slug = slug($4::text) AND o.id <> $1::uuid)
   THEN slug($4::text) || '--' || left(replace($1::text, '-', ''), 8) ELSE slug($4::text) END`;
 
-const content = {
-  reciter: `jsonb_build_object('id', id, 'name', name, 'slug', slug, 'description', description, 'avatar', avatar,
-    'created_at', written(created_at), 'updated_at', written(updated_at))`,
-  album: `jsonb_build_object('id', id, 'reciter_id', reciter_id, 'title', title, 'year', year, 'artwork', artwork,
-    'created_at', written(created_at), 'updated_at', written(updated_at))`,
+const members = {
+  reciter: `'id', id, 'name', name, 'slug', slug, 'description', description, 'avatar', avatar,
+    'created_at', written(created_at), 'updated_at', written(updated_at)`,
+  album: `'id', id, 'reciter_id', reciter_id, 'title', title, 'year', year, 'artwork', artwork,
+    'created_at', written(created_at), 'updated_at', written(updated_at)`,
 };
 
 const revision = (kind, from) => `INSERT INTO revisions (id, entity, version, content, created_at)
-  SELECT gen_random_uuid(), '${kind}:' || id, revision, ${content[kind]}, $2 FROM ${from}`;
+  SELECT gen_random_uuid(), '${kind}:' || id, revision, json_build_object(${members[kind]}), $2 FROM ${from}`;
 
 const lastRevision = (kind, from) => `INSERT INTO revisions (id, entity, version, content, created_at)
-  SELECT gen_random_uuid(), '${kind}:' || id, revision + 1, ${content[kind]} || '{"deleted": true}', $2 FROM ${from}`;
+  SELECT gen_random_uuid(), '${kind}:' || id, revision + 1, json_build_object('deleted', true, ${members[kind]}), $2 FROM ${from}`;
 
 const bury = (from) => `INSERT INTO tombstones (id, deleted_at) SELECT id, $2::timestamptz FROM ${from}`;
 
