@@ -33,6 +33,8 @@ type replays struct {
 	// emmett has one for each size of batches, and is empty where Emmett cannot
 	// be installed.
 	emmett []*contender
+	// programCPU is the replays' own processor time, in seconds.
+	programCPU []float64
 }
 
 func measureReplay(ctx context.Context, b *bench) error {
@@ -99,7 +101,10 @@ func (r *replays) conclude() {
 	many, few := figures.Grouped(int64(r.events))+" events", figures.Grouped(int64(r.smallEvents))+" events"
 	r.Add(figures.Told("replay", replay, "s").Noting("%s", many))
 	r.Add(figures.Told("replay: rate", r.replay.rate(), "events/s"))
+	r.Add(figures.Told("replay: the program's processor time", figures.Median(r.programCPU), "s"))
+	r.Add(figures.Told("replay: the server's processor time", figures.Median(r.replay.serverCPU), "s"))
 	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s").Noting("%s", many))
+	r.Add(figures.Told("pg_restore: the server's processor time", figures.Median(r.restore.serverCPU), "s"))
 	r.Add(figures.AtMost("replay / pg_restore -j2", replay/restore, "×", 1.5).Aiming(1))
 	r.Add(figures.Told("pure SQL", sql, "s").Noting("%s, without derived ids, counts of races, checkpoint and progress", many))
 	r.Add(figures.Told("replay / pure SQL", replay/sql, "×"))

@@ -40,11 +40,11 @@ func (s *Server) Cost(ctx context.Context, p *Process, databases ...string) (Cos
 		return cost, fmt.Errorf("list the sessions of the program: %w", err)
 	}
 	for _, pid := range pids {
-		spent, err := cpuOf(int(pid))
+		spent, err := timesOf(int(pid))
 		if err != nil {
 			return cost, err
 		}
-		cost.Sessions += spent
+		cost.Sessions += spent.own
 	}
 	err = s.admin.QueryRow(ctx, "SELECT sum(xact_commit + xact_rollback)::bigint FROM pg_stat_database WHERE datname = ANY($1)", databases).Scan(&cost.Transactions)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -54,34 +53,7 @@ func (p *Process) Stop() error {
 }
 
 // CPU is the time that the process has spent on processors.
-func (p *Process) CPU() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
-
-// ticksPerSecond is the unit of times in /proc, fixed by Linux' interface.
-const ticksPerSecond = 100
-
-func cpuOf(pid int) (time.Duration, error) {
-	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
-	}
-	return parseCPU(string(content))
-}
-
-// parseCPU adds user and system time of a line of /proc/<pid>/stat.
-func parseCPU(stat string) (time.Duration, error) {
-	// The name before the last parenthesis may hold anything.
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	const user, system = 11, 12
-	if len(fields) <= system {
-		return 0, fmt.Errorf("read the times of a process from %q: fields are missing", stat)
-	}
-	var ticks int64
-	for _, field := range []string{fields[user], fields[system]} {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the times of a process: %w", err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+func (p *Process) CPU() (time.Duration, error) {
+	spent, err := timesOf(p.cmd.Process.Pid)
+	return spent.own, err
 }

@@ -6,13 +6,13 @@ import (
 )
 
 func TestTheTimesOfAProcessAreFoundBehindItsName(t *testing.T) {
-	const line = "42 (post) gres: 1 (x)) S 1 42 42 0 -1 4194560 1 2 3 4 150 25 7 8 20 0 1 0 100 1 2"
-	got, err := parseCPU(line)
-	if err != nil || got != 1750*time.Millisecond {
-		t.Errorf("%v, %v; want 1.75 s", got, err)
+	const line = "42 (post) gres: 1 (x)) S 7 42 42 0 -1 4194560 1 2 3 4 150 25 10 20 20 0 1 0 100 1 2"
+	want := times{parent: 7, own: 1750 * time.Millisecond, ended: 300 * time.Millisecond}
+	if got, err := parseTimes(line); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
-	for _, bad := range []string{"", "42 (x) S 1", "42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 a b"} {
-		if _, err := parseCPU(bad); err == nil {
+	for _, bad := range []string{"", "42 (x) S 1", "42 (x) S 1 42 42 0 -1 4194560 1 2 3 4 a b 10 20"} {
+		if _, err := parseTimes(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}
 	}
