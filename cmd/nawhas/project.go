@@ -60,6 +60,7 @@ func newProjectFlags(cmd *cobra.Command) *projectFlags {
 type engine func(context.Context, projection.Options) (projection.Result, error)
 
 func (f *projectFlags) run(cmd *cobra.Command, name string, engine engine, until int64) error {
+	aimAtLittleMemory()
 	options, err := f.options(until)
 	if err != nil {
 		return err

@@ -35,6 +35,20 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestCheckRefusesAStandby(t *testing.T) {
+	url, _ := source(t)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby, err := server.Standby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Close)
+	assertRefused(t, events.Check(t.Context(), connect(t, standby.URL(config.Database))), eventlog.ReasonReplica, "primary")
+}
+
 func TestCheckNamesTheMissingGrant(t *testing.T) {
 	url, conn := source(t)
 	config, err := pgx.ParseConfig(url)

@@ -32,8 +32,9 @@ type applier struct {
 	// taken is the checkpoint of the last step, ahead the one after all events folded.
 	taken, ahead Checkpoint
 	// Of the chunk at work and of the batch at work.
-	outcomes                   map[string]map[Outcome]int64
-	chunkEvents, events, skips int64
+	outcomes      map[string]map[Outcome]int64
+	chunkEvents   int
+	events, skips int64
 }
 
 // bookkeeping is what is noted of each event that a projector handles.
@@ -123,7 +124,7 @@ func (a *applier) fold(ctx context.Context, events []Event) error {
 		return err
 	}
 	a.ahead.Position, a.ahead.Tail = events[len(events)-1].Position, extendTail(a.ahead.Tail, events)
-	a.chunkEvents += int64(len(events))
+	a.chunkEvents += len(events)
 	return nil
 }
 

@@ -144,16 +144,28 @@ func (s *session) readLog(ctx context.Context, d *decoder, upTo int64, batches c
 // foldAll folds the batches and cuts them into chunks.
 func (a *applier) foldAll(ctx context.Context, batches <-chan []Event, steps chan<- *step) error {
 	for batch := range batches {
-		full := a.full()
+		if a.full() || a.chunkEvents+len(batch) > a.ChunkEvents {
+			if err := a.cut(ctx, steps); err != nil {
+				return err
+			}
+		}
 		if err := a.fold(ctx, batch); err != nil {
 			return err
 		}
-		if err := send(ctx, steps, a.take(full || a.chunkEvents >= int64(a.ChunkEvents))); err != nil {
+		if err := send(ctx, steps, a.take(false)); err != nil {
 			return err
 		}
 	}
-	if a.chunkEvents == 0 || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	return a.cut(ctx, steps)
+}
+
+// cut ends the chunk at work.
+func (a *applier) cut(ctx context.Context, steps chan<- *step) error {
+	if a.chunkEvents == 0 {
+		return nil
 	}
 	return send(ctx, steps, a.take(true))
 }
