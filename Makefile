@@ -61,6 +61,10 @@ test-race: tools cluster-programs ## As test-unit, with the race detector on eve
 test-e2e: tools cluster-programs images ## Run the tests on a Kubernetes node
 	@go run ./hack/test e2e
 
+.PHONY: model
+model: ## Check the models of the protocol, and that their mutants are caught
+	@go run ./hack/model
+
 .PHONY: vulnerabilities
 vulnerabilities: tools ## Ask the Go vulnerability database about what is linked in
 	@go run ./hack/test vulnerabilities
