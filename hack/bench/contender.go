@@ -61,6 +61,11 @@ func (c *contender) buildCounted(ctx context.Context) (time.Duration, error) {
 // rate is the median in events a second.
 func (c *contender) rate() float64 { return float64(c.events) / figures.Median(c.seconds) }
 
+// faster is how many times the rate of another this one's is.
+func (c *contender) faster(other *contender) float64 {
+	return figures.Ratio(other.seconds, c.seconds) * float64(c.events) / float64(other.events)
+}
+
 // last tells the last measurement.
 func (c *contender) last() string {
 	seconds := c.seconds[len(c.seconds)-1]

@@ -97,23 +97,22 @@ func (r *replays) round(ctx context.Context, round int) error {
 }
 
 func (r *replays) conclude() {
-	replay, restore, sql := figures.Median(r.replay.seconds), figures.Median(r.restore.seconds), figures.Median(r.sql.seconds)
 	many, few := figures.Grouped(int64(r.events))+" events", figures.Grouped(int64(r.smallEvents))+" events"
-	r.Add(figures.Told("replay", replay, "s").Noting("%s", many))
+	r.Add(figures.Told("replay", figures.Median(r.replay.seconds), "s").Noting("%s", many))
 	r.Add(figures.Told("replay: rate", r.replay.rate(), "events/s"))
 	r.Add(figures.Told("replay: the program's processor time", figures.Median(r.programCPU), "s"))
 	r.Add(figures.Told("replay: the server's processor time", figures.Median(r.replay.serverCPU), "s"))
-	r.Add(figures.Told("pg_restore -j2 and ANALYZE", restore, "s").Noting("%s", many))
+	r.Add(figures.Told("pg_restore -j2 and ANALYZE", figures.Median(r.restore.seconds), "s").Noting("%s", many))
 	r.Add(figures.Told("pg_restore: the server's processor time", figures.Median(r.restore.serverCPU), "s"))
-	r.Add(figures.AtMost("replay / pg_restore -j2", replay/restore, "×", 1.5).Aiming(1))
-	r.Add(figures.Told("pure SQL", sql, "s").Noting("%s, without derived ids, counts of races, checkpoint and progress", many))
-	r.Add(figures.Told("replay / pure SQL", replay/sql, "×"))
+	r.Add(figures.AtMost("replay / pg_restore -j2", figures.Ratio(r.replay.seconds, r.restore.seconds), "×", 1.5).Aiming(1))
+	r.Add(figures.Told("pure SQL", figures.Median(r.sql.seconds), "s").Noting("%s, without derived ids, counts of races, checkpoint and progress", many))
+	r.Add(figures.Told("replay / pure SQL", figures.Ratio(r.replay.seconds, r.sql.seconds), "×"))
 	r.Add(figures.Told("one event a transaction: rate", r.loop.rate(), "events/s").Noting("%s", few))
-	r.Add(figures.AtLeast("replay's rate / one event a transaction", r.replay.rate()/r.loop.rate(), "×", 15))
+	r.Add(figures.AtLeast("replay's rate / one event a transaction", r.replay.faster(r.loop), "×", 15))
 	if len(r.emmett) == 0 {
 		return
 	}
 	best := slices.MaxFunc(r.emmett, func(a, b *contender) int { return cmp.Compare(a.rate(), b.rate()) })
 	r.Add(figures.Told("Emmett: best rate", best.rate(), "events/s").Noting("%s, %s", few, best.name))
-	r.Add(figures.AtLeast("replay's rate / Emmett's best", r.replay.rate()/best.rate(), "×", 20).Aiming(40))
+	r.Add(figures.AtLeast("replay's rate / Emmett's best", r.replay.faster(best), "×", 20).Aiming(40))
 }

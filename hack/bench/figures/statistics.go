@@ -25,6 +25,17 @@ func Median[N Number](values []N) float64 {
 	return (float64(sorted[middle-1]) + float64(sorted[middle])) / 2
 }
 
+// Ratio is the median of what the values are of those measured next to them.
+// What slows the machine down for a while slows both, so that it says more
+// than the ratio of the medians.
+func Ratio(values, of []float64) float64 {
+	ratios := make([]float64, min(len(values), len(of)))
+	for i := range ratios {
+		ratios[i] = values[i] / of[i]
+	}
+	return Median(ratios)
+}
+
 // Percentile is the smallest value that p percent of the values do not exceed.
 // None have no percentile: it is the zero value, false.
 func Percentile[N cmp.Ordered](values []N, p float64) (N, bool) {

@@ -55,3 +55,13 @@ func TestPercentile(t *testing.T) {
 		t.Error("nothing has a percentile")
 	}
 }
+
+func TestRatioPairsWhatWasMeasuredTogether(t *testing.T) {
+	// The machine was three times as slow in the second round.
+	if got := figures.Ratio([]float64{10, 36, 11}, []float64{10, 30, 10}); got != 1.1 {
+		t.Errorf("%v, want 1.1", got)
+	}
+	if got := figures.Ratio(nil, []float64{1}); !math.IsNaN(got) {
+		t.Errorf("the ratio of nothing is %v", got)
+	}
+}
