@@ -148,7 +148,7 @@ func checkCompleteness(ctx context.Context, in *inspection) (Check, error) {
 		return Check{}, err
 	}
 	var total, faults int64
-	var samples, details []string
+	var noted, details []string
 	for _, projector := range in.model.Projectors {
 		want := in.handled(projector)
 		total += want.count
@@ -165,7 +165,7 @@ func checkCompleteness(ctx context.Context, in *inspection) (Check, error) {
 			return Check{}, err
 		}
 		faults += max(missing+extra, 1)
-		samples = append(samples, keys...)
+		noted = append(noted, keys...)
 		details = append(details, fmt.Sprintf("projector %s has handled %d events instead of %d: %d missing, %d too many",
 			projector.Name(), got.count, want.count, missing, extra))
 	}
@@ -174,7 +174,7 @@ func checkCompleteness(ctx context.Context, in *inspection) (Check, error) {
 		details = append(details, fmt.Sprintf("projector %s is none of this edition's and has handled %d events", name, found[name].count))
 	}
 	if faults > 0 {
-		return fail(total, "events handled", faults, first(samples), "%s", strings.Join(details, "; ")), nil
+		return fail(total, "events handled", faults, first(noted), "%s", strings.Join(details, "; ")), nil
 	}
 	return pass(total, "events handled"), nil
 }
@@ -213,4 +213,4 @@ func (in *inspection) skipped() []uuid.UUID {
 	return in.log.skipped
 }
 
-func first(samples []string) []string { return samples[:min(len(samples), maxSamples)] }
+func first(noted []string) []string { return noted[:min(len(noted), maxSamples)] }

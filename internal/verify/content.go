@@ -1,13 +1,9 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // content compares what the log makes of a kind of entity, told by one
@@ -55,7 +51,7 @@ var contents = []content{
 					FILTER (WHERE c.name = 'ReciterAvatarUploaded' OR c.a ? 'avatar'))[1:1] AS avatar
 				FROM reciters r JOIN e c ON c.id = r.id AND c.position > r.born AND (r.died IS NULL OR c.position < r.died)
 				WHERE c.name IN ('ReciterModified', 'ReciterAvatarUploaded') GROUP BY 1)
-			SELECT r.id, ARRAY[(r.died IS NULL)::text, (1 + coalesce(c.n, 0) + (r.died IS NOT NULL)::int)::text, coalesce(c.name, r.a->>'name'),
+			SELECT r.id::text, ARRAY[(r.died IS NULL)::text, (1 + coalesce(c.n, 0) + (r.died IS NOT NULL)::int)::text, coalesce(c.name, r.a->>'name'),
 				CASE WHEN c.description IS NULL THEN r.a->>'description' ELSE c.description[1][1] END,
 				CASE WHEN c.avatar IS NULL THEN r.a->>'avatar' ELSE c.avatar[1][1] END,
 				to_char(r.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
@@ -81,7 +77,7 @@ var contents = []content{
 					FILTER (WHERE c.name = 'AlbumArtworkUploaded' OR c.a ? 'artwork'))[1:1] AS artwork
 				FROM albums b JOIN e c ON c.id = b.id AND c.position > b.born AND (b.died IS NULL OR c.position < b.died)
 				WHERE c.name IN ('AlbumModified', 'AlbumArtworkUploaded') GROUP BY 1)
-			SELECT b.id, ARRAY[(b.died IS NULL)::text, (1 + coalesce(c.n, 0) + (b.died IS NOT NULL)::int)::text, b.reciter_id::text,
+			SELECT b.id::text, ARRAY[(b.died IS NULL)::text, (1 + coalesce(c.n, 0) + (b.died IS NOT NULL)::int)::text, b.reciter_id::text,
 				coalesce(c.title, b.a->>'title'), coalesce(c.year, b.a->>'year'),
 				CASE WHEN c.artwork IS NULL THEN b.a->>'artwork' ELSE c.artwork[1][1] END,
 				to_char(b.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
@@ -100,8 +96,8 @@ func (c content) revisions() string {
 	for _, moment := range []string{"created_at", "updated_at"} {
 		columns = append(columns, "to_char((content->>'"+moment+"')::timestamptz AT TIME ZONE 'UTC', "+microseconds+")")
 	}
-	return fmt.Sprintf("SELECT substr(entity, %d)::uuid AS id, ARRAY[%s] FROM %s r ORDER BY 1", len(c.prefix)+1, strings.Join(columns, ", "),
-		fmt.Sprintf(lastRevisions, c.prefix))
+	return fmt.Sprintf("SELECT substr(entity, %[1]d), ARRAY[%[2]s] FROM %[3]s r ORDER BY substr(entity, %[1]d)::uuid", len(c.prefix)+1,
+		strings.Join(columns, ", "), fmt.Sprintf(lastRevisions, c.prefix))
 }
 
 func (c content) check(ctx context.Context, in *inspection) (Check, error) {
@@ -118,45 +114,38 @@ func (c content) check(ctx context.Context, in *inspection) (Check, error) {
 		return Check{}, err
 	}
 	defer found.Close()
-	return c.compare(&entities{rows: expected}, &entities{rows: found})
+	return c.compare(newList[[]*string](expected), newList[[]*string](found))
 }
 
-// compare walks along both lists side by side and holds one entity of each.
-func (c content) compare(expected, found *entities) (Check, error) {
+// compare walks along both lists and holds one entity of each.
+func (c content) compare(expected, found *list[[]*string]) (Check, error) {
 	var compared, faults int64
-	var samples []string
-	note := func(id uuid.UUID, what string) {
-		if faults++; faults <= maxSamples {
-			samples = append(samples, fmt.Sprintf("%s%s %s", c.prefix, id, what))
-		}
+	var keys samples
+	fault := func(id, what string) {
+		faults++
+		keys.note(c.prefix + id + " " + what)
 	}
-	expected.next()
-	found.next()
-	for expected.more || found.more {
-		compared++
-		switch order := expected.compare(found); {
-		case order < 0:
-			note(expected.id, "is missing")
-			expected.next()
-		case order > 0:
-			note(found.id, "is not in the log")
-			found.next()
-		default:
-			if differing := c.differing(expected.values, found.values); len(differing) > 0 {
-				note(expected.id, "differs in "+strings.Join(differing, ", "))
+	err := walk(expected, found, steps[[]*string]{
+		missing: func(id string) {
+			compared++
+			fault(id, "is missing")
+		},
+		extra: func(id string) {
+			compared++
+			fault(id, "is not in the log")
+		},
+		both: func(id string, expected, found []*string) {
+			compared++
+			if differing := c.differing(expected, found); len(differing) > 0 {
+				fault(id, "differs in "+strings.Join(differing, ", "))
 			}
-			expected.next()
-			found.next()
-		}
-	}
-	if expected.err != nil {
-		return Check{}, expected.err
-	}
-	if found.err != nil {
-		return Check{}, found.err
+		},
+	})
+	if err != nil {
+		return Check{}, err
 	}
 	if faults > 0 {
-		return fail(compared, c.unit, faults, samples, "%d %s are not what the log makes of them", faults, c.unit), nil
+		return fail(compared, c.unit, faults, keys.noted, "%d of %d %s are not what the log makes of them", faults, compared, c.unit), nil
 	}
 	return pass(compared, c.unit), nil
 }
@@ -170,34 +159,4 @@ func (c content) differing(expected, found []*string) []string {
 		}
 	}
 	return names
-}
-
-// entities is a list of entities, sorted by id, that is read as it comes.
-type entities struct {
-	rows   pgx.Rows
-	id     uuid.UUID
-	values []*string
-	more   bool
-	err    error
-}
-
-func (l *entities) next() {
-	l.more = l.rows.Next()
-	if l.more {
-		l.err = l.rows.Scan(&l.id, &l.values)
-		l.more = l.err == nil
-	} else {
-		l.err = l.rows.Err()
-	}
-}
-
-// compare puts a list that has ended behind everything.
-func (l *entities) compare(other *entities) int {
-	switch {
-	case !l.more:
-		return 1
-	case !other.more:
-		return -1
-	}
-	return bytes.Compare(l.id[:], other.id[:])
 }

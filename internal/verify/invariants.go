@@ -108,18 +108,17 @@ func (i invariant) check(ctx context.Context, in *inspection) (Check, error) {
 		return Check{}, err
 	}
 	var faults int64
-	var samples []string
+	var keys samples
 	var key string
 	if _, err := pgx.ForEachRow(rows, []any{&key}, func() error {
-		if faults++; faults <= maxSamples {
-			samples = append(samples, key)
-		}
+		faults++
+		keys.note(key)
 		return nil
 	}); err != nil {
 		return Check{}, err
 	}
 	if faults > 0 {
-		return fail(figure, i.unit, faults, samples, "%d %s", faults, i.wrong), nil
+		return fail(figure, i.unit, faults, keys.noted, "%d %s", faults, i.wrong), nil
 	}
 	return pass(figure, i.unit), nil
 }
