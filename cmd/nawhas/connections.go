@@ -32,6 +32,9 @@ func connectionFlag(cmd *cobra.Command, flag, variable, what string) *connection
 	return c
 }
 
+// given tells whether there is a connection string at all.
+func (c *connection) given() bool { return c.value != "" || os.Getenv(c.variable) != "" }
+
 // url is the connection string, checked for its form and with the program's
 // name for those who look at the server's sessions.
 func (c *connection) url() (string, error) {

@@ -82,7 +82,7 @@ func TestAVersionIsBuiltFollowedAndVerified(t *testing.T) {
 	t.Setenv("NAWHAS_JOB_UID", "a-job")
 	t.Setenv("NAWHAS_BUILD", "a-build")
 	var evidence verify.Evidence
-	if err := json.Unmarshal([]byte(succeed(t, "verify", "--report")), &evidence); err != nil {
+	if err := json.Unmarshal([]byte(succeed(t, "verify", "-o", "json")), &evidence); err != nil {
 		t.Fatal(err)
 	}
 	if !evidence.Passed || evidence.Position != 3300 || evidence.Events != 3300 || evidence.Job != "a-job" || evidence.Build != "a-build" {
@@ -116,7 +116,10 @@ func TestExitCodes(t *testing.T) {
 		"nothing to generate": {[]string{"generate"}, exitUsage},
 		"odd position":        {[]string{"follow", "--until", "-3"}, exitUsage},
 		"odd event":           {[]string{"replay", "--skip", "seven"}, exitUsage},
-		"odd report":          {[]string{"verify", "--report=xml"}, exitUsage},
+		"odd output":          {[]string{"verify", "-o", "xml"}, exitUsage},
+		"odd argument":        {[]string{"verify", "today.json"}, exitUsage},
+		"no such plan":        {[]string{"verify", "--plan", "nowhere.json"}, exitUsage},
+		"no such report":      {[]string{"verify", "--report", "nowhere.json"}, exitUsage},
 		"odd URL":             {[]string{"migrate", "--database-url", "postgres://:port/%"}, exitUsage},
 		"odd uploads":         {[]string{"serve", "--uploads-url", "gopher://x"}, exitUsage},
 		"odd waits":           {[]string{"serve", "--read-wait", "1m"}, exitUsage},

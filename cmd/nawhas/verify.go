@@ -2,18 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/nawhas/nawhas-operator/internal/buildinfo"
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/verify"
 )
 
@@ -21,50 +15,55 @@ import (
 // verification was told to stop.
 const recordTimeout = 10 * time.Second
 
+// verifyFlags are the connections and wishes of the command verify.
+type verifyFlags struct {
+	database, source, live *connection
+	plan, output           string
+	report                 bool
+}
+
 func verifyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "verify", Short: "Prove that the version's database is what the log says", Args: cobra.NoArgs,
-		Long: "verify compares the version's database with the log at the database's checkpoint, in one snapshot, and changes neither.\n" +
-			"It ends with exit code 4 when a check fails."}
-	database, source := databaseFlag(cmd), sourceFlag(cmd)
-	format := cmd.Flags().String("report", "table", "how to print the evidence: table or json (without a value: json)")
-	cmd.Flags().Lookup("report").NoOptDefVal = "json"
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *format != "table" && *format != "json" {
-			return usage("--report must be table or json, not %q", *format)
+	cmd := &cobra.Command{Use: "verify", Short: "Prove that the version's database is what the log says", Args: cobra.MaximumNArgs(2),
+		Long: "verify compares the version's database with the log at the database's checkpoint, in one snapshot.\n" +
+			"With --live-database-url it first applies the events up to where the live version's database is, and compares both.\n" +
+			"It ends with exit code 4 when a check fails.\n\n" +
+			"With --report it verifies nothing, and prints the evidence that the ledger has of this database, or that a file holds;\n" +
+			"of two files it tells the differences.",
+		Example: "  nawhas verify\n  nawhas verify -o json > today.json\n  nawhas verify --report\n  nawhas verify --report yesterday.json today.json"}
+	f := &verifyFlags{database: databaseFlag(cmd), source: sourceFlag(cmd),
+		live: connectionFlag(cmd, "live-database-url", "NAWHAS_LIVE_DATABASE_URL", "the live version's database, to compare with")}
+	cmd.Flags().StringVar(&f.plan, "plan", "", "file with compare, expectedDiff and queries of spec.verify, as JSON (default $NAWHAS_VERIFY, which holds the JSON itself)")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "how to print the evidence: table or json")
+	cmd.Flags().BoolVar(&f.report, "report", false, "print evidence instead of verifying")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.output != "table" && f.output != "json" {
+			return usage("--output must be table or json, not %q", f.output)
 		}
-		evidence, err := verifyDatabase(cmd.Context(), database, source)
-		var failed *verify.FailedError
-		if err != nil && !errors.As(err, &failed) {
-			return err
+		switch {
+		case f.report:
+			return f.printReport(cmd, args)
+		case len(args) > 0:
+			return usage("files are read with --report only")
 		}
-		if recordErr := record(source, evidence); recordErr != nil {
-			return errors.Join(err, recordErr)
-		}
-		if printErr := printEvidence(cmd.OutOrStdout(), *format, evidence); printErr != nil {
-			return errors.Join(err, printErr)
-		}
-		return err
+		return f.verify(cmd)
 	}
 	return cmd
 }
 
-func verifyDatabase(ctx context.Context, database, source *connection) (verify.Evidence, error) {
-	edition, err := ownEdition()
-	if err != nil {
-		return verify.Evidence{}, err
+// verify records and prints what it found, also when that is bad.
+func (f *verifyFlags) verify(cmd *cobra.Command) error {
+	evidence, err := f.run(cmd.Context())
+	var failed *verify.FailedError
+	if err != nil && !errors.As(err, &failed) {
+		return err
 	}
-	verified, err := database.connect(ctx, "verify")
-	if err != nil {
-		return verify.Evidence{}, err
+	if recordErr := record(f.source, evidence); recordErr != nil {
+		return errors.Join(err, recordErr)
 	}
-	defer closing(verified)
-	log, err := source.connect(ctx, "verify")
-	if err != nil {
-		return verify.Evidence{}, err
+	if printErr := printEvidence(cmd.OutOrStdout(), f.output, evidence); printErr != nil {
+		return errors.Join(err, printErr)
 	}
-	defer closing(log)
-	return verify.Run(ctx, verify.Options{Version: buildinfo.Version, Edition: edition, Database: verified, Source: log,
-		Log: eventlog.New(eventlog.DefaultTable()), Job: os.Getenv("NAWHAS_JOB_UID"), Build: os.Getenv("NAWHAS_BUILD")})
+	return err
 }
 
 func record(source *connection, evidence verify.Evidence) error {
@@ -78,23 +77,21 @@ func record(source *connection, evidence verify.Evidence) error {
 	return reporter.Record(ctx, evidence)
 }
 
-func printEvidence(out io.Writer, format string, evidence verify.Evidence) error {
-	if format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(evidence)
-	}
-	_, _ = fmt.Fprintf(out, "%s at position %s: %s events\n", evidence.Database, grouped(evidence.Position), grouped(evidence.Events))
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, check := range evidence.Checks {
-		mark := "ok"
-		if !check.Passed {
-			mark = "FAILED"
-		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s %s\t%.2f s\t%s\n", mark, check.Name, grouped(check.Figure), check.Unit, check.Seconds, check.Detail)
-		for _, sample := range check.Samples {
-			_, _ = fmt.Fprintf(table, "\t\t\t\t- %s\n", sample)
+// readPlan reads what the release asks for; nothing is an empty plan.
+func (f *verifyFlags) readPlan() (verify.Plan, error) {
+	text := []byte(os.Getenv("NAWHAS_VERIFY"))
+	if f.plan != "" {
+		var err error
+		if text, err = os.ReadFile(f.plan); err != nil {
+			return verify.Plan{}, usage("--plan: %w", err)
 		}
 	}
-	return table.Flush()
+	if len(text) == 0 {
+		return verify.Plan{}, nil
+	}
+	plan, err := verify.ParsePlan(text)
+	if err != nil {
+		return verify.Plan{}, usage("--plan (or NAWHAS_VERIFY): %w", err)
+	}
+	return plan, nil
 }

@@ -10,20 +10,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Execer runs a statement: a connection or a pool of the source, as the
-// version's owner-side role.
-type Execer interface {
+// Session is a connection or a pool of the source, as the version's owner-side
+// role.
+type Session interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // Reporter writes what a version's own processes have to say into its row.
 // Row level security finds the row: it is the one of the connection's role.
 type Reporter struct {
-	db Execer
+	db Session
 }
 
 // NewReporter reports over a connection to the source.
-func NewReporter(db Execer) *Reporter { return &Reporter{db: db} }
+func NewReporter(db Session) *Reporter { return &Reporter{db: db} }
 
 // Progress is how far a replay or a follower is.
 type Progress struct {
@@ -46,6 +47,17 @@ func (r *Reporter) Report(ctx context.Context, p Progress) error {
 func (r *Reporter) Evidence(ctx context.Context, evidence json.RawMessage) error {
 	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = $1, reported_at = clock_timestamp() WHERE role = current_user`, evidence)
 	return ignoreAbsent(err)
+}
+
+// LastEvidence reads what the last verification found, nil if there was none or
+// there is no ledger.
+func (r *Reporter) LastEvidence(ctx context.Context) (json.RawMessage, error) {
+	var evidence json.RawMessage
+	err := r.db.QueryRow(ctx, `SELECT evidence FROM nawhas_ledger.checkpoints WHERE role = current_user`).Scan(&evidence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return evidence, ignoreAbsent(err)
 }
 
 func ignoreAbsent(err error) error {
@@ -71,7 +83,7 @@ func (l *Ledger) AllowReporting(ctx context.Context, role string) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "GRANT SELECT (role), UPDATE (stage, position, target, rate, problem, evidence, reported_at) ON nawhas_ledger.checkpoints TO "+name)
+		_, err = tx.Exec(ctx, "GRANT SELECT (role, evidence), UPDATE (stage, position, target, rate, problem, evidence, reported_at) ON nawhas_ledger.checkpoints TO "+name)
 		return err
 	})
 	if err != nil {

@@ -10,6 +10,9 @@ import (
 // maxSamples is how many keys a failed check names.
 const maxSamples = 10
 
+// samplesToTell is how many of them a message names.
+const samplesToTell = 3
+
 // Evidence is what a verification found, in the form that is kept.
 type Evidence struct {
 	// Version and Edition say which code verified.
@@ -30,12 +33,17 @@ type Evidence struct {
 	Seconds   float64   `json:"seconds"`
 	Passed    bool      `json:"passed"`
 	Checks    []Check   `json:"checks"`
+	// Comparison is how the database differs from the live version's, nil if
+	// they were not compared.
+	Comparison *Comparison `json:"comparison,omitempty"`
 }
 
 // Check is the result of one proof.
 type Check struct {
 	Name   string `json:"name"`
 	Passed bool   `json:"passed"`
+	// Advisory says that a fault is told and fails nothing.
+	Advisory bool `json:"advisory,omitempty"`
 	// Figure is how much was compared, Faults how much of it was wrong.
 	Figure int64  `json:"figure"`
 	Unit   string `json:"unit"`
@@ -57,7 +65,7 @@ type FailedError struct{ Evidence Evidence }
 func (e *FailedError) Error() string {
 	var failed []string
 	for _, check := range e.Evidence.Checks {
-		if !check.Passed {
+		if !check.Passed && !check.Advisory {
 			failed = append(failed, check.summary())
 		}
 	}
@@ -67,8 +75,8 @@ func (e *FailedError) Error() string {
 
 func (c Check) summary() string {
 	text := c.Name + ": " + c.Detail
-	if len(c.Samples) > 0 {
-		text += " (such as " + c.Samples[0] + ")"
+	if n := min(len(c.Samples), samplesToTell); n > 0 {
+		text += " (such as " + strings.Join(c.Samples[:n], "; ") + ")"
 	}
 	return text
 }

@@ -22,6 +22,12 @@ type Options struct {
 	// Database is the version's database, Source that of the log.
 	Database, Source *pgx.Conn
 	Log              *eventlog.Log
+	// Plan is what the release asks for beyond the checks of the edition.
+	Plan Plan
+	// Live is what to compare with, nil if there is nothing; NotCompared says why
+	// there is nothing although there should be.
+	Live        *Live
+	NotCompared error
 	// Job and Build are copied into the evidence.
 	Job, Build string
 }
@@ -35,6 +41,8 @@ type inspection struct {
 	checkpoint projection.Checkpoint
 	evidence   *Evidence
 	log        logSummary
+	// exported is the name of the database's snapshot, for other sessions.
+	exported string
 }
 
 // check is a proof by its name.
@@ -63,11 +71,13 @@ func checks(e library.Edition) []check {
 	return all
 }
 
+// snapshot shows one state of a database for as long as it lasts.
+var snapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
 // Run makes all checks, also after one has failed. The error is a *FailedError
 // when any did; with any other error the verification did not come to an end
 // and proves nothing.
 func Run(ctx context.Context, options Options) (evidence Evidence, err error) {
-	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, options.Database, snapshot, func(database pgx.Tx) error {
 		return pgx.BeginTxFunc(ctx, options.Source, snapshot, func(source pgx.Tx) error {
 			evidence, err = inspect(ctx, options, database, source)
@@ -92,7 +102,7 @@ func inspect(ctx context.Context, options Options, database, source pgx.Tx) (Evi
 	}
 	evidence.Passed = true
 	for _, check := range evidence.Checks {
-		evidence.Passed = evidence.Passed && check.Passed
+		evidence.Passed = evidence.Passed && (check.Passed || check.Advisory)
 	}
 	if !evidence.Passed {
 		return evidence, &FailedError{evidence}
@@ -110,6 +120,9 @@ func (in *inspection) pin(ctx context.Context) (err error) {
 		return err
 	}
 	in.evidence.Position = in.checkpoint.Position
+	if err := in.database.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&in.exported); err != nil {
+		return fmt.Errorf("export the snapshot: %w", err)
+	}
 	if err := prepare(ctx, in.source); err != nil {
 		return err
 	}
@@ -136,9 +149,19 @@ func (in *inspection) all(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("check %s: %w", c.name, err)
 		}
-		in.evidence.Checks = append(in.evidence.Checks, result)
+		in.add(result)
 	}
-	return nil
+	if err := in.compareAll(ctx); err != nil {
+		return err
+	}
+	return in.askAll(ctx)
+}
+
+func (in *inspection) add(c Check) { in.evidence.Checks = append(in.evidence.Checks, c) }
+
+func named(name string, c Check) Check {
+	c.Name = name
+	return c
 }
 
 // one runs a check behind a savepoint of each transaction. A statement that the
@@ -157,10 +180,26 @@ func (in *inspection) one(ctx context.Context, c check) (Check, error) {
 			return err
 		})
 	})
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code[:2] == "42" {
-		result, err = fail(0, "", 1, nil, "it could not be made: %s (%s)", refused.Message, refused.Code), nil
+	if refused := refusal(err); refused != "" {
+		result, err = fail(0, "", 1, nil, "it could not be made: %s", refused), nil
 	}
 	result.Name, result.Seconds = c.name, time.Since(started).Seconds()
 	return result, err
+}
+
+// refusal is what the server says of a statement that it cannot carry out
+// because of what is in the database, or empty for any other error. Messages
+// about data are left out: they repeat it.
+func refusal(err error) string {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	switch refused.Code[:2] {
+	case "42":
+		return fmt.Sprintf("%s (%s)", refused.Message, refused.Code)
+	case "21", "22":
+		return fmt.Sprintf("a value is not what it should be (%s)", refused.Code)
+	}
+	return ""
 }
