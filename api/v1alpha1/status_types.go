@@ -94,6 +94,10 @@ type VersionStatus struct {
 	// +optional
 	Stages []StageStatus `json:"stages,omitempty"`
 
+	// verification is what the last verification of the database found.
+	// +optional
+	Verification *VerificationStatus `json:"verification,omitempty"`
+
 	// liveSince is when the Services were last pointed at the version.
 	// +optional
 	LiveSince *metav1.Time `json:"liveSince,omitempty"`

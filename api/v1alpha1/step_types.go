@@ -95,25 +95,3 @@ type FollowSpec struct {
 	// +optional
 	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
 }
-
-// VerifySpec proves that a version's database is what the log says.
-type VerifySpec struct {
-	// command is run in the application's image. It must end with exit code 0 only when the database is right.
-	// +kubebuilder:default={"nawhas","verify"}
-	// +listType=atomic
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=4096
-	// +optional
-	Command []string `json:"command,omitempty"`
-
-	// timeout is how long the step may take, all tries together.
-	// +kubebuilder:default="4h"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') && duration(self) >= duration('1s')",message="must be a duration such as 90s, 15m or 24h, and at least 1s"
-	// +optional
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
-
-	StepSpec `json:",inline"`
-}
