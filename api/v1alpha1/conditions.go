@@ -69,6 +69,7 @@ const (
 	ReasonPodFailing         = "PodFailing"
 	ReasonJobFailed          = "JobFailed"
 	ReasonTimedOut           = "TimedOut"
+	ReasonEvidenceRefused    = "EvidenceRefused"
 	ReasonPoison             = "Poison"
 	ReasonLagging            = "Lagging"
 	ReasonWindowExpired      = "WindowExpired"

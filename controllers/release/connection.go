@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
@@ -114,15 +115,32 @@ func (c *connection) as(role, password, database string) *pgx.ConnConfig {
 
 // podURL is what pods of a role connect with. Certificates are mounted there.
 func (c *connection) podURL(role, password, database, caFile string) string {
-	u := *c.url
+	u := c.inPods(database, caFile)
 	u.User = url.UserPassword(role, password)
+	return u.String()
+}
+
+// expandedURL is what a container connects with to another database on the
+// databases server: Kubernetes puts the user and the password in, which the
+// container has as variables. Neither has a character that a URL would escape.
+func (c *connection) expandedURL(database, caFile string) string {
+	u := c.inPods(database, caFile)
+	u.User = nil
+	return strings.Replace(literal(u.String()), "://", "://$(NAWHAS_DATABASE_USER):$(NAWHAS_DATABASE_PASSWORD)@", 1)
+}
+
+// literal keeps Kubernetes from expanding variables in a text.
+func literal(text string) string { return strings.ReplaceAll(text, "$", "$$") }
+
+func (c *connection) inPods(database, caFile string) *url.URL {
+	u := *c.url
 	u.Path = "/" + database
 	if len(c.ca) > 0 {
 		query := u.Query()
 		query.Set("sslrootcert", caFile)
 		u.RawQuery = query.Encode()
 	}
-	return u.String()
+	return &u
 }
 
 func (c *connection) account() string  { return c.config.User }

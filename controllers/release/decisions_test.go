@@ -76,7 +76,7 @@ func TestNeeds(t *testing.T) {
 		"warm, its window over":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), false, needs{}},
 		"warm and wanted again":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), true, needs{follower: true, pods: true, preview: true}},
 		"candidate, empty":              {aVersion("1.0.0", ledger.Candidate), true, needs{}},
-		"candidate, replayed":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed), true, needs{follower: true}},
+		"candidate, replayed":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed), true, needs{}},
 		"candidate, verified":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), true, needs{follower: true, pods: true, preview: true}},
 		"candidate, no longer wanted":   {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), false, needs{}},
 		"what is removed needs nothing": {aVersion("1.0.0", ledger.Retiring), true, needs{}},

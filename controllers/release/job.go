@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,16 +38,10 @@ type step struct {
 	command []string
 	spec    v1alpha1.StepSpec
 	timeout *metav1.Duration
-}
-
-// evidence is why a step counts as passed.
-type evidence struct {
-	Job    string    `json:"job"`
-	UID    string    `json:"uid"`
-	Image  string    `json:"image"`
-	Ended  time.Time `json:"ended"`
-	Detail string    `json:"detail,omitempty"`
-	Report any       `json:"report,omitempty"`
+	// env are variables that only this step gets.
+	env []corev1.EnvVar
+	// before is done before the step's Job is made, and may be done again.
+	before func(context.Context) error
 }
 
 // progress is where a step's Job is.
@@ -64,7 +59,7 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	attempt := 1
 	if existing != nil {
 		state := progress{job: existing, verdict: judgeJob(existing, s.podsOf(existing))}
-		if !outdated(existing, p) {
+		if !outdated(existing, p, current) {
 			if !state.failed {
 				return state, nil
 			}
@@ -81,13 +76,30 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	if err != nil {
 		return progress{}, err
 	}
+	if current.before != nil {
+		if err := current.before(ctx); err != nil {
+			return progress{}, err
+		}
+	}
 	return progress{}, r.apply(ctx, s, job)
 }
 
-// outdated reports whether a Job runs another image than the plan's: it was
-// corrected.
-func outdated(job *batchv1.Job, p *plan) bool {
-	return job.Spec.Template.Spec.Containers[0].Image != p.image()
+// outdated reports whether a Job runs another image than the plan's, or was
+// told other things than the step says now: they were corrected. Variables that
+// an older operator did not know make no difference.
+func outdated(job *batchv1.Job, p *plan, current step) bool {
+	container := job.Spec.Template.Spec.Containers[0]
+	if container.Image != p.image() {
+		return true
+	}
+	told := map[string]string{}
+	for _, variable := range container.Env {
+		told[variable.Name] = variable.Value
+	}
+	return slices.ContainsFunc(current.env, func(variable corev1.EnvVar) bool {
+		value, known := told[variable.Name]
+		return known && value != variable.Value
+	})
 }
 
 func latestJob(jobs []batchv1.Job, v *ledger.Version, name string) *batchv1.Job {
@@ -150,6 +162,7 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 	container.Env = append(container.Env, corev1.EnvVar{Name: "NAWHAS_JOB_UID", ValueFrom: &corev1.EnvVarSource{
 		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"},
 	}})
+	container.Env = append(container.Env, current.env...)
 	job := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: s.objectMeta(objectName(s.release.Name, current.name, v.Version, v.Build.String()[:8], strconv.Itoa(attempt)), labels),
@@ -181,15 +194,6 @@ func (r *Reconciler) remove(ctx context.Context, object client.Object) error {
 		return fmt.Errorf("delete %s: %w", object.GetName(), err)
 	}
 	return nil
-}
-
-// evidenceOf is what the ledger keeps of a complete Job.
-func evidenceOf(job *batchv1.Job, detail string) evidence {
-	e := evidence{Job: job.Name, UID: string(job.UID), Image: job.Spec.Template.Spec.Containers[0].Image, Detail: detail}
-	if job.Status.CompletionTime != nil {
-		e.Ended = job.Status.CompletionTime.Time
-	}
-	return e
 }
 
 // describeFailure is the outcome of a step whose Job does not go on.

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type kubelet struct {
 	idle bool
 	// behind is how many events followers stay behind.
 	behind int64
+	// verifies is what the verification does, with the credentials of its pod.
+	verifies func(job *batchv1.Job)
 }
 
 func (k *kubelet) work() {
@@ -63,11 +66,18 @@ func (k *kubelet) run(job *batchv1.Job) {
 		return
 	}
 	if code, refused := k.refuse[stage]; refused {
+		if stage == "verify" && k.verifies != nil {
+			k.verifies(job)
+		}
 		k.pod(job, "Job", template, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: "the last words of " + stage}})
 		k.finish(job, batchv1.JobFailureTarget, batchv1.JobFailed)
 		return
 	}
 	k.program(stage, template)
+	if stage == "verify" && k.verifies != nil {
+		k.verifies(job)
+	}
+	k.pod(job, "Job", template, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}})
 	k.finish(job, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
 }
 
@@ -123,7 +133,7 @@ func (k *kubelet) variable(template corev1.PodTemplateSpec, name string) string 
 			continue
 		}
 		if env.ValueFrom == nil {
-			return env.Value
+			return k.expand(template, env.Value)
 		}
 		secret := &corev1.Secret{}
 		ref := env.ValueFrom.SecretKeyRef
@@ -132,6 +142,18 @@ func (k *kubelet) variable(template corev1.PodTemplateSpec, name string) string 
 	}
 	k.t.Fatalf("the pod has no variable %s", name)
 	return ""
+}
+
+var reference = regexp.MustCompile(`\$\$|\$\([A-Z_]+\)`)
+
+// expand does to a variable's value what a kubelet does.
+func (k *kubelet) expand(template corev1.PodTemplateSpec, value string) string {
+	return reference.ReplaceAllStringFunc(value, func(found string) string {
+		if found == "$$" {
+			return "$"
+		}
+		return k.variable(template, found[2:len(found)-1])
+	})
 }
 
 // roll brings a Deployment's pods to its template at once, and lets a follower
@@ -182,7 +204,7 @@ func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTempl
 	}
 	pod.Spec.AutomountServiceAccountToken = ptr.To(false)
 	k.must(cluster.Create(k.t.Context(), pod))
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, State: state}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, ImageID: "sha256:abc", State: state}}
 	k.must(cluster.Status().Update(k.t.Context(), pod))
 }
 

@@ -94,6 +94,9 @@ func (r *Reconciler) removeFromServers(ctx context.Context, s *scope, v *ledger.
 	if _, err := versiondb.EndSessions(ctx, s.sourcePool, v.AppRole); err != nil {
 		return s.onSource(err)
 	}
+	if err := s.forbidComparing(ctx, v); err != nil {
+		return err
+	}
 	names := versiondb.Names{Database: v.Database, Owner: v.OwnerRole, App: v.AppRole}
 	server := versiondb.Server{Config: s.databases.config}
 	if err := server.Retire(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: stamp}); err != nil {

@@ -28,7 +28,7 @@ func (st migrateStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	case err != nil:
 		return outcome{}, err
 	case state.done:
-		if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionMigrated, evidenceOf(state.job, "")); err != nil {
+		if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionMigrated, evidenceOf(s.target, state.job, s.podsOf(state.job), "")); err != nil {
 			return outcome{}, err
 		}
 		return passed("the tables are there"), s.reload(ctx)

@@ -68,7 +68,7 @@ func (st replayStage) complete(ctx context.Context, s *scope, state progress) (o
 	if reported.ReportedAt != nil {
 		detail = fmt.Sprintf("all events up to position %d", reported.Position)
 	}
-	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionReplayed, evidenceOf(state.job, detail)); err != nil {
+	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionReplayed, evidenceOf(s.target, state.job, s.podsOf(state.job), detail)); err != nil {
 		return outcome{}, err
 	}
 	if err := s.reload(ctx); err != nil {

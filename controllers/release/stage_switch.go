@@ -54,6 +54,9 @@ func (st switchStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 
 // take waits for the gates and makes the version live in the ledger.
 func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
+	if result, err := st.holdToEvidence(ctx, s); err != nil || !result.passed {
+		return result, err
+	}
 	if promotion := s.release.Spec.Promotion; promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
 		return waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow), nil
 	}

@@ -5,9 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
+
+// verifyStep names the Jobs that verify.
+const verifyStep = "verify"
 
 // verifyStage proves that the database is what the log says. It owns Verified.
 type verifyStage struct{ *Reconciler }
@@ -22,32 +27,66 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionVerified); err != nil {
 		return outcome{}, err
 	}
-	state, err := st.runJob(ctx, s, step{name: "verify", command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout})
+	verification, err := s.verification(p)
+	if err != nil {
+		return outcome{}, err
+	}
+	state, err := st.runJob(ctx, s, verification)
 	switch {
 	case err != nil:
 		return outcome{}, err
 	case state.done:
 		return st.complete(ctx, s, state)
+	case v.Checkpoint.Problem != nil:
+		return poisoned(s, v, state), nil
 	case state.reason != "":
 		return describeFailure(s, state), nil
 	}
 	return waiting(v1alpha1.ReasonVerifying, fmt.Sprintf("comparing %s with the log", v.Database), 0), nil
 }
 
-// complete believes a complete Job, unless the verification itself reported
-// that something is wrong. A report of another run than this Job's proves
-// nothing, and is not kept.
+// verification is the step: what the Job is told, and what has to be done
+// before there is one.
+func (s *scope) verification(p *plan) (step, error) {
+	wishes, err := json.Marshal(struct {
+		Compare      v1alpha1.CompareMode          `json:"compare,omitempty"`
+		ExpectedDiff []v1alpha1.ExpectedDifference `json:"expectedDiff,omitempty"`
+		Queries      []v1alpha1.VerifyQuery        `json:"queries,omitempty"`
+	}{p.Verify.Compare, p.Verify.ExpectedDiff, p.Verify.Queries})
+	if err != nil {
+		return step{}, fmt.Errorf("encode what the verification of version %s is told: %w", p.Version, err)
+	}
+	env := []corev1.EnvVar{{Name: "NAWHAS_VERIFY", Value: literal(string(wishes))}}
+	live := s.comparedWith(p)
+	if live != nil {
+		env = append(env, corev1.EnvVar{Name: "NAWHAS_LIVE_VERSION", Value: live.Version},
+			corev1.EnvVar{Name: "NAWHAS_LIVE_DATABASE_URL", Value: s.databases.expandedURL(live.Database, certificatesDir+"/"+databasesCAKey)})
+	}
+	before := func(ctx context.Context) error {
+		if err := s.ledger.ForgetEvidence(ctx, s.target); err != nil {
+			return err
+		}
+		return s.allowComparing(ctx, live)
+	}
+	return step{name: verifyStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout, env: env, before: before}, nil
+}
+
+// complete believes a complete Job when what it proves is about this database,
+// and the verification itself, if it reports, agrees.
 func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (outcome, error) {
 	if err := s.reload(ctx); err != nil {
 		return outcome{}, err
 	}
-	found := evidenceOf(state.job, "")
-	if said, ok := reportOf(s.target.Checkpoint.Evidence, string(state.job.UID)); ok {
-		if !said.Passed {
-			return blocked(v1alpha1.ReasonJobFailed, fmt.Sprintf("Job %s says that it is complete, but its report says that the verification failed", state.job.Name), pollSlow), nil
-		}
-		found.Detail = fmt.Sprintf("%d checks passed on %d events up to position %d", len(said.Checks), said.Events, said.Position)
-		found.Report = s.target.Checkpoint.Evidence
+	found := evidenceOf(s.target, state.job, s.podsOf(state.job), "")
+	if said, reported := reportOf(s.target.Checkpoint.Evidence); reported {
+		found.Report, found.Position, found.Detail = s.target.Checkpoint.Evidence, said.Position, said.summary()
+	}
+	if problem := judgeEvidence(s.target, found); problem != "" {
+		return blocked(v1alpha1.ReasonEvidenceRefused, fmt.Sprintf("Job %s is complete, but its evidence is refused: %s; delete the Job to have the database verified again",
+			state.job.Name, problem), pollSlow), nil
+	}
+	if err := s.forbidComparing(ctx, s.target); err != nil {
+		return outcome{}, err
 	}
 	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionVerified, found); err != nil {
 		return outcome{}, err
@@ -58,20 +97,12 @@ func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (o
 	return passed(verified(s.target)), nil
 }
 
-// report is what the operator reads of a verification's report.
-type report struct {
-	Job              string
-	Passed           bool
-	Position, Events int64
-	Checks           []json.RawMessage
-}
-
-func reportOf(evidence json.RawMessage, job string) (report, bool) {
-	var said report
-	if err := json.Unmarshal(evidence, &said); err != nil || said.Job != job {
-		return report{}, false
+func (said report) summary() string {
+	text := fmt.Sprintf("%d checks on %d events up to position %d", len(said.Checks), said.Events, said.Position)
+	if said.Comparison == nil {
+		return text
 	}
-	return said, true
+	return fmt.Sprintf("%s, %d differences from version %s", text, said.differences(), said.Comparison.Version)
 }
 
 func verified(v *ledger.Version) string {

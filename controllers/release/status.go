@@ -33,6 +33,7 @@ func (s *scope) versionStatus(v *ledger.Version) v1alpha1.VersionStatus {
 	if v.Role == ledger.Warm && v.WarmSince != nil {
 		told.WarmUntil = seconds(ptr.To(v.WarmSince.Add(windowOf(s.release.Spec.Rollback))))
 	}
+	told.Verification = verificationStatus(v)
 	if followed(v) {
 		told.Checkpoint, told.Lag = ptr.To(v.Checkpoint.Position), ptr.To(s.lag(v))
 	}

@@ -18,7 +18,8 @@ type needs struct {
 }
 
 // needsOf decides what a version should have running by its role and by how
-// far it is.
+// far it is. A candidate is not followed before it is verified: it then stands
+// where it is compared.
 func needsOf(v, target *ledger.Version, rollback v1alpha1.RollbackSpec, now time.Time) needs {
 	wanted := v == target
 	switch v.Role {
@@ -30,7 +31,7 @@ func needsOf(v, target *ledger.Version, rollback v1alpha1.RollbackSpec, now time
 		return needs{follower: wanted || inWindow, pods: wanted || inWindow && keepPods, preview: wanted}
 	case ledger.Candidate:
 		verified := wanted && v.Passed(v1alpha1.ConditionVerified)
-		return needs{follower: wanted && v.Passed(v1alpha1.ConditionReplayed), pods: verified, preview: verified}
+		return needs{follower: verified, pods: verified, preview: verified}
 	}
 	return needs{}
 }

@@ -96,6 +96,16 @@ func (l *Ledger) ReopenStage(ctx context.Context, v *Version, stage string) erro
 	return wrap(err, "reopen "+stage+" of", v)
 }
 
+// ForgetEvidence drops what an earlier verification reported, before another
+// one begins, so that nobody takes it for the new one's.
+func (l *Ledger) ForgetEvidence(ctx context.Context, v *Version) error {
+	err := l.write(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = NULL WHERE role = $1 AND evidence IS NOT NULL`, v.OwnerRole)
+		return err
+	})
+	return wrap(err, "forget the evidence of", v)
+}
+
 // PinImage records the image that builds the version.
 func (l *Ledger) PinImage(ctx context.Context, v *Version, image string) error {
 	err := l.write(ctx, func(tx pgx.Tx) error {

@@ -47,12 +47,18 @@ type Stage struct {
 }
 
 // Summary is the part of a stage's evidence that names the Job it comes from,
-// empty when it comes from no Job.
+// and what the Job was about. It is empty when the evidence comes from no Job.
 type Summary struct {
-	Job    string `json:"job"`
-	UID    string `json:"uid"`
-	Image  string `json:"image"`
-	Detail string `json:"detail"`
+	Job   string `json:"job"`
+	UID   string `json:"uid"`
+	Image string `json:"image"`
+	// ImageID is the image by its digest, as the node knows it.
+	ImageID string `json:"imageId,omitempty"`
+	Version string `json:"version"`
+	Build   string `json:"build"`
+	// Position is the checkpoint up to which the evidence holds.
+	Position int64  `json:"position"`
+	Detail   string `json:"detail,omitempty"`
 }
 
 // Summary reads the stage's evidence.
