@@ -41,8 +41,14 @@ images: build local-node ## Write the container images to bin/images
 	@bin/local-node image --program bin/linux/nawhas-next --entrypoint /nawhas --name $(IMAGE):$(NEXT) --out bin/images/nawhas-next.tar
 	@bin/local-node image --program bin/linux/manager --entrypoint /manager --name $(OPERATOR_IMAGE) --out bin/images/manager.tar
 
+# Edition 3.3.0 with a mistake, for the end-to-end tests: what test/e2e/testdata/forgetful adds to the library is not in any other program.
+.PHONY: broken-image
+broken-image: local-node
+	@go build -overlay test/e2e/testdata/forgetful/overlay.json -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=3.3.0' -o bin/linux/nawhas-forgetful ./cmd/nawhas
+	@bin/local-node image --program bin/linux/nawhas-forgetful --entrypoint /nawhas --name $(IMAGE):3.3.0 --out bin/images/nawhas-forgetful.tar
+
 .PHONY: test
-test: tools cluster-programs images ## Run lint, unit, integration and end-to-end tests
+test: tools cluster-programs images broken-image ## Run lint, unit, integration and end-to-end tests
 	@go run ./hack/test
 
 .PHONY: lint
@@ -58,12 +64,17 @@ test-race: tools cluster-programs ## As test-unit, with the race detector on eve
 	@RACE=1 go run ./hack/test unit integration controllers
 
 .PHONY: test-e2e
-test-e2e: tools cluster-programs images ## Run the tests on a Kubernetes node
+test-e2e: tools cluster-programs images broken-image ## Run the tests on a Kubernetes node
 	@go run ./hack/test e2e
 
 .PHONY: model
 model: ## Check the models of the protocol, and that their mutants are caught
 	@go run ./hack/model
+
+.PHONY: mutants
+mutants: ## Damage databases in every way we know and see that the verification notices
+	@rm -f bin/verify/mutants.json
+	@NAWHAS_MUTANTS=$(CURDIR)/bin/verify/mutants.json go test -count=1 -run 'TestMutants|TestSound' ./internal/verify
 
 .PHONY: vulnerabilities
 vulnerabilities: tools ## Ask the Go vulnerability database about what is linked in

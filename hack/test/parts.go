@@ -76,7 +76,8 @@ func endToEnd(ctx context.Context) outcome {
 	if err := show(ctx, ".", "hack/cluster.sh", "up"); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("start the cluster: %w", err)}
 	}
-	if err := show(ctx, ".", "hack/cluster.sh", "load", "bin/images/nawhas.tar", "bin/images/nawhas-next.tar", "bin/images/manager.tar"); err != nil {
+	if err := show(ctx, ".", "hack/cluster.sh", "load", "bin/images/nawhas.tar", "bin/images/nawhas-next.tar", "bin/images/nawhas-forgetful.tar",
+		"bin/images/manager.tar"); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("load the images: %w", err)}
 	}
 	binary := filepath.Join("bin", "test", "e2e.test")

@@ -69,12 +69,18 @@ func TestAVersionIsTakenBackInMidSwitch(t *testing.T) {
 // newSwitchingWorld has the first version live.
 func newSwitchingWorld(t *testing.T, events int) *world {
 	t.Helper()
+	return newReachableWorld(t, events, unchanged)
+}
+
+// newReachableWorld has a version live whose Service this machine reaches.
+func newReachableWorld(t *testing.T, events int, change func(*v1alpha1.NawhasRelease)) *world {
+	t.Helper()
 	if !shared.Local() {
 		t.Skip("this machine does not reach the Services of this cluster")
 	}
 	w := newWorld(t, events)
-	w.create(unchanged)
-	w.untilFenced(first)
+	w.create(change)
+	w.untilFenced(w.get(t.Context()).Spec.Version)
 	w.until("reachable", func(*v1alpha1.NawhasRelease) bool {
 		_, err := shared.ReadReciter(t.Context(), w.namespace, "nawhas-api")
 		return err == nil
