@@ -139,6 +139,18 @@ func only(one, other tables) []string {
 	return names
 }
 
+// commonKind is the type that values of two types are compared in; an empty one
+// is text.
+func commonKind(one, other string) string {
+	switch {
+	case one == other:
+		return one
+	case strings.HasPrefix(one, "json") && strings.HasPrefix(other, "json"):
+		return "json"
+	}
+	return ""
+}
+
 // newComparedTable sorts the columns of a table into those that must be equal
 // and those that may differ.
 func newComparedTable(name string, here, live *table, expectations []Expected) *comparedTable {
@@ -157,9 +169,7 @@ func newComparedTable(name string, here, live *table, expectations []Expected) *
 			continue
 		}
 		both := column{name: c.name, kind: c.kind}
-		if other.kind != c.kind {
-			both.kind = "" // compared as text
-		}
+		both.kind = commonKind(c.kind, other.kind)
 		if slices.Contains(t.expected.Columns, c.name) {
 			t.free = append(t.free, both)
 		} else {

@@ -93,7 +93,7 @@ func (t *comparedTable) sums(ctx context.Context, p pair) (live, here tableSum, 
 	group, ctx := errgroup.WithContext(ctx)
 	for tx, sum := range map[pgx.Tx]*tableSum{p.live: &live, p.here: &here} {
 		group.Go(func() error {
-			return tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), coalesce(sum(%s), 0)::text FROM %s", hashOf(t.columns()), t.quoted())).Scan(&sum.rows, &sum.hash)
+			return tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), coalesce(sum(%s), 0)::text FROM %s", hashOf(t.columns(), column.written), t.quoted())).Scan(&sum.rows, &sum.hash)
 		})
 	}
 	err = group.Wait()
@@ -166,7 +166,7 @@ func someOfEach(lists ...[]string) []string {
 
 func (t *comparedTable) rows(ctx context.Context, tx pgx.Tx) (*list[rowHash], error) {
 	key, order := keyOf(t.key, t.column)
-	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s ORDER BY %s", key, hashOf(t.bound), hashOf(t.free), t.quoted(), order))
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s ORDER BY %s", key, hashOf(t.bound, column.value), hashOf(t.free, column.value), t.quoted(), order))
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (t *comparedTable) describe(ctx context.Context, p pair, keys []string) ([]
 func (t *comparedTable) digests(ctx context.Context, tx pgx.Tx, keys []string) (map[string][]int64, error) {
 	var values []string
 	for _, c := range t.columns() {
-		values = append(values, hashOf([]column{c}))
+		values = append(values, hashOf([]column{c}, column.value))
 	}
 	text, _ := keyOf(t.key, t.column)
 	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s, ARRAY[%s] FROM %s WHERE %[1]s = ANY ($1)", text, strings.Join(values, ", "), t.quoted()), keys)

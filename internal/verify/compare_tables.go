@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -79,26 +80,35 @@ var hashable = []string{"uuid", "text", "character varying", "character", "boole
 // databases have it in one type, and otherwise by its text.
 func (c column) value() string {
 	name := pgx.Identifier{c.name}.Sanitize()
-	if slices.Contains(hashable, c.kind) {
+	switch {
+	case slices.Contains(hashable, c.kind):
 		return name
+	case c.kind == "json":
+		return name + "::jsonb"
 	}
 	return name + "::text"
 }
 
+// written is as value, but takes JSON as it is written: what is the same text
+// need not be read to be known as equal.
+func (c column) written() string {
+	if c.kind == "json" {
+		return pgx.Identifier{c.name}.Sanitize() + "::text"
+	}
+	return c.value()
+}
+
 // hashOf is a number that tells rows apart by some columns. Both databases are
 // on one server, so that one function of Postgres serves both.
-func hashOf(columns []column) string {
+func hashOf(columns []column, value func(column) string) string {
 	if len(columns) == 0 {
 		return "0::bigint"
 	}
-	values := ""
-	for i, c := range columns {
-		if i > 0 {
-			values += ", "
-		}
-		values += c.value()
+	var values []string
+	for _, c := range columns {
+		values = append(values, value(c))
 	}
-	return fmt.Sprintf("hash_record_extended(ROW(%s), 0)", values)
+	return fmt.Sprintf("hash_record_extended(ROW(%s), 0)", strings.Join(values, ", "))
 }
 
 // keyOf is a row's key as text, and the order of its bytes. The order of a
@@ -111,13 +121,10 @@ func keyOf(key []string, kinds func(string) *column) (text, order string) {
 		}
 		return name + "::text", name + `::text COLLATE "C"`
 	}
-	row := "ROW("
-	for i, name := range key {
-		if i > 0 {
-			row += ", "
-		}
-		row += pgx.Identifier{name}.Sanitize()
+	var quoted []string
+	for _, name := range key {
+		quoted = append(quoted, pgx.Identifier{name}.Sanitize())
 	}
-	row += ")::text"
+	row := "ROW(" + strings.Join(quoted, ", ") + ")::text"
 	return row, row + ` COLLATE "C"`
 }
