@@ -30,7 +30,7 @@ func replayCommand() *cobra.Command {
 			"One that was interrupted goes on where it stopped; a complete database is left as it is."}
 	f := newProjectFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.run(cmd, "replay", projection.Replay, 0)
+		return f.run(cmd, "replay", replay, 0)
 	}
 	return cmd
 }

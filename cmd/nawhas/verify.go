@@ -17,9 +17,9 @@ const recordTimeout = 10 * time.Second
 
 // verifyFlags are the connections and wishes of the command verify.
 type verifyFlags struct {
-	database, source, live *connection
-	plan, output           string
-	report                 bool
+	database, source, live, scratch *connection
+	plan, output                    string
+	report, preflight, determinism  bool
 }
 
 func verifyCommand() *cobra.Command {
@@ -27,14 +27,19 @@ func verifyCommand() *cobra.Command {
 		Long: "verify compares the version's database with the log at the database's checkpoint, in one snapshot.\n" +
 			"With --live-database-url it first applies the events up to where the live version's database is, and compares both.\n" +
 			"It ends with exit code 4 when a check fails.\n\n" +
+			"With --preflight it only looks for events that this version does not know, as replay does at its start.\n" +
+			"With --determinism it replays once more, into the empty database of --scratch-database-url, and clears that afterwards.\n" +
 			"With --report it verifies nothing, and prints the evidence that the ledger has of this database, or that a file holds;\n" +
 			"of two files it tells the differences.",
 		Example: "  nawhas verify\n  nawhas verify -o json > today.json\n  nawhas verify --report\n  nawhas verify --report yesterday.json today.json"}
 	f := &verifyFlags{database: databaseFlag(cmd), source: sourceFlag(cmd),
-		live: connectionFlag(cmd, "live-database-url", "NAWHAS_LIVE_DATABASE_URL", "the live version's database, to compare with")}
+		live:    connectionFlag(cmd, "live-database-url", "NAWHAS_LIVE_DATABASE_URL", "the live version's database, to compare with"),
+		scratch: connectionFlag(cmd, "scratch-database-url", "NAWHAS_SCRATCH_DATABASE_URL", "an empty database, for --determinism")}
 	cmd.Flags().StringVar(&f.plan, "plan", "", "file with compare, expectedDiff and queries of spec.verify, as JSON (default $NAWHAS_VERIFY, which holds the JSON itself)")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "how to print the evidence: table or json")
 	cmd.Flags().BoolVar(&f.report, "report", false, "print evidence instead of verifying")
+	cmd.Flags().BoolVar(&f.preflight, "preflight", false, "only look whether this version knows every kind of event in the log; needs no database of the version")
+	cmd.Flags().BoolVar(&f.determinism, "determinism", false, "replay a second time, into the scratch database, with other chunks and parallelism, and compare the contents")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.output != "table" && f.output != "json" {
 			return usage("--output must be table or json, not %q", f.output)
@@ -42,6 +47,8 @@ func verifyCommand() *cobra.Command {
 		switch {
 		case f.report:
 			return f.printReport(cmd, args)
+		case f.preflight:
+			return f.printPreflight(cmd)
 		case len(args) > 0:
 			return usage("files are read with --report only")
 		}

@@ -34,6 +34,11 @@ func (f *verifyFlags) run(ctx context.Context) (verify.Evidence, error) {
 		return verify.Evidence{}, err
 	}
 	defer closing(options.Source)
+	if f.determinism {
+		if options.Rebuild, err = f.rebuild(ctx, options); err != nil {
+			return verify.Evidence{}, err
+		}
+	}
 	if !f.live.given() || options.Plan.Compare == verify.Off {
 		return verify.Run(ctx, options)
 	}
@@ -114,7 +119,7 @@ func advance(ctx context.Context, database, source *connection, position int64) 
 		err = fmt.Errorf("it stopped at position %d; end the process that follows the log into this database meanwhile", result.Position)
 	}
 	if err != nil {
-		return fmt.Errorf("bring the database to position %d, where the live version's is: %w", position, err)
+		return fmt.Errorf("bring the database to position %d: %w", position, err)
 	}
 	return nil
 }

@@ -112,3 +112,48 @@ func TestReportsArePrintedAndCompared(t *testing.T) {
 		t.Errorf("a file's report is %s", out)
 	}
 }
+
+func TestASecondReplayHasTheSameContent(t *testing.T) {
+	environment(t)
+	succeed(t, "source", "init")
+	succeed(t, "generate", "--events", "9000")
+	succeed(t, "migrate")
+	succeed(t, "replay", "--chunk", "500")
+	scratch := postgres.Database(t)
+	evidence := evidenceOf(t, succeed(t, "verify", "--determinism", "--scratch-database-url", scratch, "-o", "json"))
+	if last := evidence.Checks[len(evidence.Checks)-1]; last.Name != "determinism" || !last.Passed || last.Figure < 6 {
+		t.Errorf("the last check is %+v", last)
+	}
+	postgres.Exec(t, database(os.Getenv("NAWHAS_DATABASE_URL")), "UPDATE outcomes SET events = events + 1")
+	if _, err := nawhas(t, "verify", "--determinism", "--scratch-database-url", scratch); exitCode(err) != exitVerification || !strings.Contains(err.Error(), "outcomes") {
+		t.Errorf("a content that a replay does not give: %v", err)
+	}
+	if _, err := nawhas(t, "verify", "--determinism"); exitCode(err) != exitUsage {
+		t.Errorf("without a scratch database: %v", err)
+	}
+	if _, err := nawhas(t, "verify", "--determinism", "--scratch-database-url", os.Getenv("NAWHAS_DATABASE_URL")); exitCode(err) != exitUsage {
+		t.Errorf("a scratch database that is somebody's: %v", err)
+	}
+}
+
+func TestAReplayDoesNotBeginOnALogItDoesNotKnow(t *testing.T) {
+	r := newRelease(t)
+	succeed(t, "generate", "--events", "100", "--source-url", postgres.URL(r.source))
+	postgres.Exec(t, r.source, "INSERT INTO events (id, name, payload) VALUES (gen_random_uuid(), 'ReciterKnighted', '{}')")
+	succeed(t, "migrate", "--database-url", postgres.URLAs(r.owner, password, r.database))
+	if _, err := nawhas(t, r.as(r.owner, "replay")...); exitCode(err) != exitPoison {
+		t.Errorf("replay ended with %v", err)
+	}
+	var problem *string
+	check(t, r.admin.QueryRow(t.Context(), "SELECT problem->>'name' FROM nawhas_ledger.checkpoints WHERE role = $1", r.owner).Scan(&problem))
+	if position, stage, _ := r.reported(t); position != 0 || stage != "empty" || problem == nil || *problem != "ReciterKnighted" {
+		t.Errorf("reported position %d, stage %q, problem %v", position, stage, problem)
+	}
+	out, err := nawhas(t, "verify", "--preflight", "--source-url", postgres.URLAs(r.owner, password, r.source))
+	if exitCode(err) != exitPoison || !strings.Contains(out, "UNKNOWN") || !strings.Contains(out, "reciters, revisions") {
+		t.Errorf("preflight ended with %v: %s", err, out)
+	}
+	postgres.Exec(t, r.source, "DELETE FROM events WHERE name = 'ReciterKnighted'")
+	succeed(t, "verify", "--preflight", "--source-url", postgres.URLAs(r.owner, password, r.source))
+	succeed(t, r.as(r.owner, "replay")...)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 )
 
@@ -104,8 +105,10 @@ func newTally(count int64, sum string) (*tally, error) {
 
 // events is the log with the names of the default table, whatever they are in
 // its description.
-func (in *inspection) events() string {
-	t := in.Log.Table()
+func (in *inspection) events() string { return eventsOf(in.Log) }
+
+func eventsOf(log *eventlog.Log) string {
+	t := log.Table()
 	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 	version := "1::smallint"
 	if t.Version != "" {
@@ -118,18 +121,9 @@ func (in *inspection) events() string {
 // checkEventsKnown: every kind of event in the log is handled or knowingly
 // ignored by this edition.
 func checkEventsKnown(_ context.Context, in *inspection) (Check, error) {
-	known := map[projection.Kind]bool{}
-	for _, kind := range in.model.Ignored {
-		known[kind] = true
-	}
-	for _, projector := range in.model.Projectors {
-		for _, kind := range projector.Handles() {
-			known[kind] = true
-		}
-	}
 	var strange []string
 	for kind := range in.log.kept {
-		if !known[kind] {
+		if projectors, ignored := useOf(in.model, kind); len(projectors) == 0 && !ignored {
 			strange = append(strange, kind.String())
 		}
 	}

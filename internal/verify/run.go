@@ -28,6 +28,8 @@ type Options struct {
 	// there is nothing although there should be.
 	Live        *Live
 	NotCompared error
+	// Rebuild is what a second replay came to, nil if there was none.
+	Rebuild *Rebuild
 	// Job and Build are copied into the evidence.
 	Job, Build string
 }
@@ -150,6 +152,9 @@ func (in *inspection) all(ctx context.Context) error {
 			return fmt.Errorf("check %s: %w", c.name, err)
 		}
 		in.add(result)
+	}
+	if in.Rebuild != nil {
+		in.add(named("determinism", in.Rebuild.check()))
 	}
 	if err := in.compareAll(ctx); err != nil {
 		return err
