@@ -55,9 +55,11 @@ func (in *inspection) summariseLog(ctx context.Context) error {
 	if in.log.all, err = in.kinds(ctx, "true"); err != nil {
 		return fmt.Errorf("sum up the log: %w", err)
 	}
-	without, err := in.kinds(ctx, "e.id = ANY ($2::uuid[])", in.log.skipped)
-	if err != nil {
-		return fmt.Errorf("sum up the skipped events: %w", err)
+	var without map[projection.Kind]*tally
+	if len(in.log.skipped) > 0 {
+		if without, err = in.kinds(ctx, "e.id = ANY ($2::uuid[])", in.log.skipped); err != nil {
+			return fmt.Errorf("sum up the skipped events: %w", err)
+		}
 	}
 	in.log.kept = map[projection.Kind]*tally{}
 	var whole tally

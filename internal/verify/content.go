@@ -13,7 +13,8 @@ import (
 //
 // The statement does not go through the events one by one as the engine does.
 // It finds when each entity was born and when it died, and then the latest
-// change of each attribute in between.
+// change of each attribute in between: the greatest pair of the position, as
+// text of one width, and the value.
 type content struct {
 	name, unit, prefix string
 	columns            []string
@@ -24,12 +25,15 @@ type content struct {
 	attributes []string
 }
 
-const microseconds = `'YYYY-MM-DD HH24:MI:SS.US'`
+// moment is a time as text, the same on every server.
+func moment(expression string) string {
+	return "to_char((" + expression + ")::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+}
 
 // born and died of the reciters. A reciter is born at its first creation and
 // dies at its first deletion after that; an id lives once.
 const reciterLives = `
-	e AS NOT MATERIALIZED (SELECT position, name, recorded_at, (payload->>'id')::uuid AS id, payload->'attributes' AS a, payload->>'path' AS path,
+	e AS NOT MATERIALIZED (SELECT position, lpad(position::text, 19, '0') COLLATE "C" AS place, name, recorded_at, (payload->>'id')::uuid AS id, payload->'attributes' AS a, payload->>'path' AS path,
 			(payload->>'reciterId')::uuid AS reciter_id
 		FROM %s e WHERE position <= $1 AND version = 1 AND id <> ALL ($2::uuid[])),
 	refused_reciters AS (SELECT unnest($3::uuid[]) AS id),
@@ -44,18 +48,17 @@ var contents = []content{
 		name: "reciters-content", unit: "reciters", prefix: "reciter:",
 		columns: []string{"alive", "revision", "name", "description", "avatar", "created_at", "updated_at"},
 		log: `WITH ` + reciterLives + `,
-			changes AS (SELECT c.id, count(*) AS n, (array_agg(c.recorded_at ORDER BY c.position DESC))[1] AS latest,
-				(array_agg(c.a->>'name' ORDER BY c.position DESC) FILTER (WHERE c.name = 'ReciterModified' AND c.a->>'name' IS NOT NULL))[1] AS name,
-				(array_agg(ARRAY[c.a->>'description'] ORDER BY c.position DESC) FILTER (WHERE c.name = 'ReciterModified' AND c.a ? 'description'))[1:1] AS description,
-				(array_agg(ARRAY[CASE c.name WHEN 'ReciterModified' THEN c.a->>'avatar' ELSE c.path END] ORDER BY c.position DESC)
-					FILTER (WHERE c.name = 'ReciterAvatarUploaded' OR c.a ? 'avatar'))[1:1] AS avatar
+			changes AS (SELECT c.id, count(*) AS n, max(ARRAY[c.place, ` + moment("c.recorded_at") + `]) AS latest,
+				max(ARRAY[c.place, c.a->>'name']) FILTER (WHERE c.name = 'ReciterModified' AND c.a->>'name' IS NOT NULL) AS name,
+				max(ARRAY[c.place, c.a->>'description']) FILTER (WHERE c.name = 'ReciterModified' AND c.a ? 'description') AS description,
+				max(ARRAY[c.place, CASE c.name WHEN 'ReciterModified' THEN c.a->>'avatar' ELSE c.path END])
+					FILTER (WHERE c.name = 'ReciterAvatarUploaded' OR c.a ? 'avatar') AS avatar
 				FROM reciters r JOIN e c ON c.id = r.id AND c.position > r.born AND (r.died IS NULL OR c.position < r.died)
 				WHERE c.name IN ('ReciterModified', 'ReciterAvatarUploaded') GROUP BY 1)
-			SELECT r.id::text, ARRAY[(r.died IS NULL)::text, (1 + coalesce(c.n, 0) + (r.died IS NOT NULL)::int)::text, coalesce(c.name, r.a->>'name'),
-				CASE WHEN c.description IS NULL THEN r.a->>'description' ELSE c.description[1][1] END,
-				CASE WHEN c.avatar IS NULL THEN r.a->>'avatar' ELSE c.avatar[1][1] END,
-				to_char(r.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
-				to_char(coalesce(c.latest, r.recorded_at) AT TIME ZONE 'UTC', ` + microseconds + `)]
+			SELECT r.id::text, ARRAY[(r.died IS NULL)::text, (1 + coalesce(c.n, 0) + (r.died IS NOT NULL)::int)::text, coalesce(c.name[2], r.a->>'name'),
+				CASE WHEN c.description IS NULL THEN r.a->>'description' ELSE c.description[2] END,
+				CASE WHEN c.avatar IS NULL THEN r.a->>'avatar' ELSE c.avatar[2] END,
+				` + moment("r.recorded_at") + `, coalesce(c.latest[2], ` + moment("r.recorded_at") + `)]
 			FROM reciters r LEFT JOIN changes c ON c.id = r.id ORDER BY r.id`,
 		attributes: []string{"name", "description", "avatar"},
 	},
@@ -70,18 +73,17 @@ var contents = []content{
 				WHERE c.name = 'AlbumCreated' AND c.id NOT IN (SELECT id FROM refused_albums) ORDER BY c.id, c.position),
 			albums AS (SELECT b.id, b.born, b.recorded_at, b.a, b.reciter_id, least(min(d.position), b.reciter_died) AS died FROM album_births b
 				LEFT JOIN e d ON d.name = 'AlbumDeleted' AND d.id = b.id AND d.position > b.born GROUP BY 1, 2, 3, 4, 5, b.reciter_died),
-			changes AS (SELECT c.id, count(*) AS n, (array_agg(c.recorded_at ORDER BY c.position DESC))[1] AS latest,
-				(array_agg(c.a->>'title' ORDER BY c.position DESC) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'title' IS NOT NULL))[1] AS title,
-				(array_agg(c.a->>'year' ORDER BY c.position DESC) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'year' IS NOT NULL))[1] AS year,
-				(array_agg(ARRAY[CASE c.name WHEN 'AlbumModified' THEN c.a->>'artwork' ELSE c.path END] ORDER BY c.position DESC)
-					FILTER (WHERE c.name = 'AlbumArtworkUploaded' OR c.a ? 'artwork'))[1:1] AS artwork
+			changes AS (SELECT c.id, count(*) AS n, max(ARRAY[c.place, ` + moment("c.recorded_at") + `]) AS latest,
+				max(ARRAY[c.place, c.a->>'title']) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'title' IS NOT NULL) AS title,
+				max(ARRAY[c.place, c.a->>'year']) FILTER (WHERE c.name = 'AlbumModified' AND c.a->>'year' IS NOT NULL) AS year,
+				max(ARRAY[c.place, CASE c.name WHEN 'AlbumModified' THEN c.a->>'artwork' ELSE c.path END])
+					FILTER (WHERE c.name = 'AlbumArtworkUploaded' OR c.a ? 'artwork') AS artwork
 				FROM albums b JOIN e c ON c.id = b.id AND c.position > b.born AND (b.died IS NULL OR c.position < b.died)
 				WHERE c.name IN ('AlbumModified', 'AlbumArtworkUploaded') GROUP BY 1)
 			SELECT b.id::text, ARRAY[(b.died IS NULL)::text, (1 + coalesce(c.n, 0) + (b.died IS NOT NULL)::int)::text, b.reciter_id::text,
-				coalesce(c.title, b.a->>'title'), coalesce(c.year, b.a->>'year'),
-				CASE WHEN c.artwork IS NULL THEN b.a->>'artwork' ELSE c.artwork[1][1] END,
-				to_char(b.recorded_at AT TIME ZONE 'UTC', ` + microseconds + `),
-				to_char(coalesce(c.latest, b.recorded_at) AT TIME ZONE 'UTC', ` + microseconds + `)]
+				coalesce(c.title[2], b.a->>'title'), coalesce(c.year[2], b.a->>'year'),
+				CASE WHEN c.artwork IS NULL THEN b.a->>'artwork' ELSE c.artwork[2] END,
+				` + moment("b.recorded_at") + `, coalesce(c.latest[2], ` + moment("b.recorded_at") + `)]
 			FROM albums b LEFT JOIN changes c ON c.id = b.id ORDER BY b.id`,
 		attributes: []string{"reciter_id", "title", "year", "artwork"},
 	},
@@ -93,8 +95,8 @@ func (c content) revisions() string {
 	for _, attribute := range c.attributes {
 		columns = append(columns, "content->>'"+attribute+"'")
 	}
-	for _, moment := range []string{"created_at", "updated_at"} {
-		columns = append(columns, "to_char((content->>'"+moment+"')::timestamptz AT TIME ZONE 'UTC', "+microseconds+")")
+	for _, name := range []string{"created_at", "updated_at"} {
+		columns = append(columns, moment("content->>'"+name+"'"))
 	}
 	return fmt.Sprintf("SELECT substr(entity, %[1]d), ARRAY[%[2]s] FROM %[3]s r ORDER BY substr(entity, %[1]d)::uuid", len(c.prefix)+1,
 		strings.Join(columns, ", "), fmt.Sprintf(lastRevisions, c.prefix))
