@@ -40,6 +40,8 @@ type Reader struct {
 	// ask is how many events to ask for: what is beyond the limit of bytes has
 	// to be fetched before it can be left.
 	ask int
+	// expected is how many came last time.
+	expected int
 }
 
 // Reader starts after the given position; 0 reads from the beginning.
@@ -158,7 +160,7 @@ func (r *Reader) read(ctx context.Context, limit Limit) ([]Event, error) {
 		return nil, fmt.Errorf("read the log after position %d: %w", r.last, err)
 	}
 	defer rows.Close()
-	var events []Event
+	events := make([]Event, 0, min(limit.Events, r.expected))
 	last, size := r.last, 0
 	for rows.Next() {
 		e, err := r.decode(rows.RawValues())
@@ -176,6 +178,7 @@ func (r *Reader) read(ctx context.Context, limit Limit) ([]Event, error) {
 		events, last = append(events, e), e.Position
 	}
 	rows.Close()
+	r.expected = len(events)
 	if len(events) == r.ask && (limit.Bytes == 0 || size <= limit.Bytes) {
 		r.ask *= 2
 	}

@@ -13,6 +13,7 @@ import (
 // memory, so that these may change again while it is written.
 type change struct {
 	*layout
+	spare   encoders
 	removed []uuid.UUID
 	// updated are rows in pieces of at most [manyRows].
 	updated  []*Encoder
@@ -28,7 +29,7 @@ func (c *change) updating() *Encoder {
 	if n := len(c.updated); n > 0 && c.updated[n-1].rows < manyRows {
 		return c.updated[n-1]
 	}
-	c.updated = append(c.updated, newEncoder())
+	c.updated = append(c.updated, c.spare.get())
 	return c.updated[len(c.updated)-1]
 }
 

@@ -7,26 +7,41 @@
 //
 // # One engine
 //
-// [Replay] builds an empty database in big chunks up to a watermark of the log
-// and then makes the indexes that only readers need. [Follow] goes on from
-// there in small ones, for ever or up to a position. What a chunk does to the
+// [Replay] builds an empty database up to a watermark of the log and then makes
+// the indexes that only readers need. [Follow] goes on from there in small
+// steps, for ever or up to a position. What a batch of events does to the
 // database is the same code in both, so it cannot differ: the projectors say
-// which rows the chunk's events need, the engine fetches these in one query a
-// table, the projectors apply the events in order to the rows in memory, and
-// the net change is written together with the checkpoint. Memory is bounded by
-// the chunk, not by the log.
+// which rows the events need, the engine looks these up in one round trip, the
+// projectors apply the events in order to the rows in memory, and the net change
+// is written together with the checkpoint.
+//
+// One or more batches are a chunk, and a chunk is one transaction. Follow has
+// chunks of one batch and writes each in a single round trip. Replay has long
+// ones: what only grows, such as the revisions, is written batch by batch, but a
+// row that many events of the chunk change is written once, in place. It reads
+// and decodes, folds, and writes side by side, each in a session of its own:
+//
+//	log ──▶ read, decode ──▶ fold ──▶ write ──▶ version's database
+//	                          ▲ look up               │
+//	                          └───────────────────────┘
+//
+// So a chunk is folded while the one before is still being written, and looking
+// up shows the database without it. That is right because the rows of a chunk
+// stay in memory until it is committed, and a row in memory always wins. Rows
+// beyond that stay as long as there is room, and memory is bounded by that room
+// and the chunk, not by the log.
 //
 // # Exactly once
 //
-// A chunk is one transaction. It begins with
+// Every batch moves the checkpoint with
 //
 //	UPDATE checkpoint SET position = <new> … WHERE position = <previous> AND epoch = <mine>
 //
-// and gives up when that finds no row. So a chunk is applied completely or not
-// at all, never after another one has been applied in its place, and two
-// appliers wait for each other at the checkpoint's row. An applier holds a
-// session lock of its database as long as it works, which keeps two from
-// taking turns; the epoch, raised by each new applier, is what makes a
+// in its chunk's transaction, which fails when that finds no row. So a chunk is
+// applied completely or not at all, never after another one has been applied in
+// its place, and two appliers wait for each other at the checkpoint's row. An
+// applier holds a session lock of its database as long as it works, which keeps
+// two from taking turns; the epoch, raised by each new applier, is what makes a
 // sleeping one harmless. A new applier waits for a working one, and ends the
 // session of one that has been silent: a lost node's session may hold its lock
 // for hours.
@@ -46,7 +61,8 @@
 //
 // # When a server goes away
 //
-// Replay returns an error: its Job starts again and resumes at the last chunk.
+// Replay returns an error: its Job starts again and resumes after the last chunk
+// that was committed.
 // Follow begins again from the checkpoint with new sessions, a new epoch and a
 // new reader, exactly as a new process would.
 package projection

@@ -12,6 +12,7 @@ import (
 type Encoder struct {
 	buf  []byte
 	rows int
+	home encoders
 }
 
 var copyHeader = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
@@ -87,15 +88,18 @@ func (e *Encoder) size(n int) {
 	e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(n)) //nolint:gosec // a field of Postgres is below 1 GiB
 }
 
-// encoders are reused: each holds some megabytes in a replay.
-var encoders = make(chan *Encoder, 16)
+// encoders are those of one table, to be used again: each has grown to the size
+// its rows need.
+type encoders chan *Encoder
 
-func newEncoder() *Encoder {
+func newEncoders() encoders { return make(encoders, 4) }
+
+func (pool encoders) get() *Encoder {
 	select {
-	case e := <-encoders:
+	case e := <-pool:
 		return e
 	default:
-		return new(Encoder)
+		return &Encoder{home: pool}
 	}
 }
 
@@ -103,7 +107,7 @@ func newEncoder() *Encoder {
 func (e *Encoder) release() {
 	e.reset()
 	select {
-	case encoders <- e:
+	case e.home <- e:
 	default:
 	}
 }

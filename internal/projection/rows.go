@@ -31,6 +31,7 @@ type Rows[R any] struct {
 	changed []uuid.UUID
 	lookups []lookup[R]
 	mistake error
+	spare   encoders
 	// chunk is the number of the chunk at work.
 	chunk int64
 	// encoded and encodedBytes give the size of a row on average.
@@ -59,7 +60,7 @@ type lookup[R any] interface {
 
 // NewRows makes a table of the given shape.
 func NewRows[R any](shape Shape[R]) *Rows[R] {
-	return &Rows[R]{shape: shape, entries: map[uuid.UUID]*entry[R]{}}
+	return &Rows[R]{shape: shape, entries: map[uuid.UUID]*entry[R]{}, spare: newEncoders()}
 }
 
 // Want asks for the row with the key.
@@ -213,7 +214,7 @@ func (t *Rows[R]) take(last bool) (change, bool) {
 	if !last || len(t.changed) == 0 {
 		return change{}, false
 	}
-	c := change{layout: t.layout, inserted: newEncoder()}
+	c := change{layout: t.layout, spare: t.spare, inserted: t.spare.get()}
 	for _, key := range t.changed {
 		e := t.entries[key]
 		switch {

@@ -41,12 +41,14 @@ type Appends struct {
 	name   string
 	names  []string
 	layout *layout
+	spare  encoders
 	rows   *Encoder
 }
 
 // NewAppends describes a table that projectors only add rows to.
 func NewAppends(name string, columns ...string) *Appends {
-	return &Appends{name: name, names: columns, rows: newEncoder()}
+	spare := newEncoders()
+	return &Appends{name: name, names: columns, spare: spare, rows: spare.get()}
 }
 
 // Row begins a new row; the caller writes its fields in order.
@@ -74,7 +76,7 @@ func (a *Appends) take(bool) (change, bool) {
 		return change{}, false
 	}
 	c := change{layout: a.layout, inserted: a.rows}
-	a.rows = newEncoder()
+	a.rows = a.spare.get()
 	return c, true
 }
 
