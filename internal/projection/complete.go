@@ -12,6 +12,19 @@ import (
 // finishers is how many tables are finished at a time.
 const finishers = 2
 
+// undisturbed keeps autovacuum away until the tables are finished. It would read
+// again and again what is still growing, and there is nothing for it to do: what
+// is written stays, or makes room for itself.
+func (s *session) undisturbed(ctx context.Context) error {
+	tables, _ := s.unfinished()
+	for _, table := range tables {
+		if _, err := s.database.Exec(ctx, "ALTER TABLE "+pgx.Identifier{table}.Sanitize()+" SET (autovacuum_enabled = off)"); err != nil {
+			return fmt.Errorf("keep autovacuum away from %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
 // complete makes the indexes of readers and declares the database complete.
 func (s *session) complete(ctx context.Context) error {
 	if err := s.alive(ctx, s.finishTables); err != nil {
@@ -72,6 +85,9 @@ func finishTable(ctx context.Context, conn *pgx.Conn, table string, indexes []In
 		if err := makeIndex(ctx, conn, index); err != nil {
 			return err
 		}
+	}
+	if _, err := conn.Exec(ctx, "ALTER TABLE "+pgx.Identifier{table}.Sanitize()+" RESET (autovacuum_enabled)"); err != nil {
+		return fmt.Errorf("let autovacuum at %s again: %w", table, err)
 	}
 	if _, err := conn.Exec(ctx, "ANALYZE "+pgx.Identifier{table}.Sanitize()); err != nil {
 		return fmt.Errorf("gather statistics of %s: %w", table, err)

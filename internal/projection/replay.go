@@ -83,6 +83,9 @@ func (s *session) replayLog(ctx context.Context, limit int64) (bool, error) {
 		return false, err
 	}
 	s.progress.update(func(p *Report) { p.Target, p.Head = target, target })
+	if err := s.undisturbed(ctx); err != nil {
+		return false, err
+	}
 	if upTo := min(target, limit); upTo > s.checkpoint.Position {
 		if err := s.applyLog(ctx, upTo); err != nil {
 			return false, err
