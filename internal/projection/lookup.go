@@ -2,10 +2,12 @@ package projection
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // Lookup finds the rows of a table by another column than the key. The
@@ -17,6 +19,8 @@ type Lookup[R any, K uuid.UUID | string] struct {
 	// complete are the keys of which all rows are here.
 	complete map[K]bool
 	wanted   []K
+	// keys are those the table may have.
+	keys *keyset
 	// ids are the keys of the rows that are here, by what they are looked up by.
 	ids map[K][]uuid.UUID
 }
@@ -30,8 +34,11 @@ func NewLookup[R any, K uuid.UUID | string](table *Rows[R], column string, key f
 
 // Want asks for all rows with the key.
 func (l *Lookup[R, K]) Want(key K) {
-	if _, ok := l.complete[key]; !ok {
-		l.complete[key] = false
+	if _, ok := l.complete[key]; ok {
+		return
+	}
+	l.complete[key] = lacksKey(l.keys, key)
+	if !l.complete[key] {
 		l.wanted = append(l.wanted, key)
 	}
 }
@@ -92,6 +99,7 @@ func (l *Lookup[R, K]) moved(before, after *R) {
 
 func (l *Lookup[R, K]) add(row *R) {
 	key := l.key(row)
+	addKey(l.keys, key)
 	l.ids[key] = append(l.ids[key], l.table.shape.Key(row))
 }
 
@@ -105,6 +113,12 @@ func (l *Lookup[R, K]) remove(row *R) {
 	} else {
 		delete(l.ids, key)
 	}
+}
+
+func (l *Lookup[R, K]) collectKeys(ctx context.Context, conn *pgx.Conn) error {
+	var err error
+	l.keys, err = newKeyset(ctx, conn, l.table.shape.Name)
+	return err
 }
 
 // evicted notes that rows have gone from memory, whichever.

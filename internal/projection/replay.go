@@ -111,6 +111,11 @@ func (s *session) applyLog(ctx context.Context, upTo int64) error {
 	if err != nil {
 		return err
 	}
+	for _, t := range a.tables() {
+		if err := t.collectKeys(ctx, s.database); err != nil {
+			return err
+		}
+	}
 	batches, steps := make(chan []Event, 1), make(chan *step, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

@@ -32,6 +32,8 @@ type Rows[R any] struct {
 	lookups []lookup[R]
 	mistake error
 	spare   encoders
+	// keys are those the table may have.
+	keys *keyset
 	// chunk is the number of the chunk at work.
 	chunk int64
 	// encoded and encodedBytes give the size of a row on average.
@@ -53,6 +55,7 @@ type lookup[R any] interface {
 	wants() []statement
 	arrived()
 	moved(before, after *R)
+	collectKeys(ctx context.Context, conn *pgx.Conn) error
 	evicted()
 	size() int
 	reset()
@@ -67,9 +70,11 @@ func NewRows[R any](shape Shape[R]) *Rows[R] {
 func (t *Rows[R]) Want(key uuid.UUID) {
 	e := t.entries[key]
 	if e == nil {
-		e = &entry[R]{requested: true}
+		e = &entry[R]{requested: !lacksKey(t.keys, key)}
 		t.entries[key] = e
-		t.wanted = append(t.wanted, key)
+		if e.requested {
+			t.wanted = append(t.wanted, key)
+		}
 	}
 	e.used = t.chunk
 }
@@ -128,6 +133,7 @@ func (t *Rows[R]) undeclared(key string) {
 // change gives an entry another row, or none.
 func (t *Rows[R]) change(key uuid.UUID, e *entry[R], after *R) {
 	t.move(e, after)
+	addKey(t.keys, key)
 	e.used = t.chunk
 	if !e.dirty {
 		e.dirty = true
@@ -158,6 +164,17 @@ func (t *Rows[R]) title() string { return t.shape.Name }
 func (t *Rows[R]) describe(ctx context.Context, conn *pgx.Conn) error {
 	var err error
 	t.layout, err = readLayout(ctx, conn, t.shape.Name, t.shape.Columns)
+	return err
+}
+
+func (t *Rows[R]) collectKeys(ctx context.Context, conn *pgx.Conn) error {
+	for _, l := range t.lookups {
+		if err := l.collectKeys(ctx, conn); err != nil {
+			return err
+		}
+	}
+	var err error
+	t.keys, err = newKeyset(ctx, conn, t.shape.Name)
 	return err
 }
 

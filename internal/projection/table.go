@@ -14,6 +14,8 @@ type Table interface {
 	title() string
 	// describe reads the columns' types; it comes before everything else.
 	describe(ctx context.Context, conn *pgx.Conn) error
+	// collectKeys has the table remember which keys it has, if it is empty.
+	collectKeys(ctx context.Context, conn *pgx.Conn) error
 	// begin says the number of the chunk that is at work from now on.
 	begin(chunk int64)
 	// wants are the queries for the rows that were asked for, and arrived tells
@@ -64,6 +66,8 @@ func (a *Appends) describe(ctx context.Context, conn *pgx.Conn) error {
 	a.layout, err = readLayout(ctx, conn, a.name, a.names)
 	return err
 }
+
+func (a *Appends) collectKeys(context.Context, *pgx.Conn) error { return nil }
 
 func (a *Appends) begin(int64) {}
 
