@@ -62,7 +62,7 @@ func (in *inspection) compareAll(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for _, table := range tables {
-		result, err := in.one(ctx, check{compareCheck + ":" + table.name, table.check})
+		result, err := in.one(ctx, check{name: compareCheck + ":" + table.name, run: table.check})
 		if err != nil {
 			return fmt.Errorf("compare table %s with %s: %w", table.name, in.Live.Database, err)
 		}

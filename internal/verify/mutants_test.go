@@ -115,5 +115,5 @@ func (b *built) verifyDamaged(t *testing.T, d damage) (Evidence, error) {
 	must(t, err)
 	_, err = log.Exec(t.Context(), d.log, pgx.QueryExecModeSimpleProtocol)
 	must(t, err)
-	return inspect(t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log)
+	return inspect(t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log, 0)
 }

@@ -45,7 +45,10 @@ func (in *inspection) ask(ctx context.Context, q Query) (Check, error) {
 	if timeout == 0 {
 		timeout = queryTimeout
 	}
-	if err := in.join(ctx, conn, timeout); err != nil {
+	if err := confine(ctx, conn, timeout); err != nil {
+		return Check{}, err
+	}
+	if _, err := join(ctx, conn, in.exported); err != nil {
 		return Check{}, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout+grace)
@@ -62,18 +65,12 @@ func (in *inspection) ask(ctx context.Context, q Query) (Check, error) {
 	return q.judge(found), nil
 }
 
-// join gives a session the verification's snapshot, for reading only.
-func (in *inspection) join(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
-	for _, statement := range []string{
-		"SET default_transaction_read_only = on",
-		fmt.Sprintf("SET statement_timeout = %d", timeout.Milliseconds()),
-		"SET timezone = 'UTC'", "SET datestyle = 'ISO'",
-		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-		"SET TRANSACTION SNAPSHOT '" + in.exported + "'",
-	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("join the snapshot: %w", err)
-		}
+// confine keeps a session from writing and from taking long.
+func confine(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
+	_, err := conn.Exec(ctx, fmt.Sprintf("SET default_transaction_read_only = on; SET statement_timeout = %d; SET timezone = 'UTC'; SET datestyle = 'ISO'",
+		timeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return fmt.Errorf("prepare a session for a query: %w", err)
 	}
 	return nil
 }

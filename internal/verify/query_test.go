@@ -35,11 +35,11 @@ func TestQueriesOfOnesOwn(t *testing.T) {
 		"a table not there":     {"SELECT count(*) FROM songs", "0", "its SQL is wrong"},
 		"a wrong value":         {"SELECT 'Verysecret'::int", "0", "the server refused it (22P02)"},
 		"two rows":              {"SELECT generate_series(1, 2)", "1", "must return one row, and returned more"},
-		"rows without end":      {"SELECT 1 FROM generate_series(1, 1000000000000)", "1", "must return one row, and returned more"},
+		"rows without end":      {"SELECT generate_series(1, 1000000000000)", "1", "must return one row, and returned more"},
 		"no row":                {"SELECT 1 WHERE false", "1", "must return one row, and returned none"},
 		"two columns":           {"SELECT 1, 2", "1", "must return one column, and returned 2"},
 		"no column":             {"SELECT", "1", "must return one column, and returned 0"},
-		"it never ends":         {"SELECT count(*) FROM generate_series(1, 1000000000000)", "0", "did not end within 1s"},
+		"it never ends":         {"SELECT count(*) FROM (SELECT generate_series(1, 1000000000000)) s", "0", "did not end within 1s"},
 		"it sleeps":             {"SELECT pg_sleep(3600)", "", "did not end within 1s"},
 		"it writes":             {"DELETE FROM albums RETURNING 1", "1", "it writes"},
 		"a function writes":     {"SELECT write()", "1", "it writes"},
@@ -50,8 +50,11 @@ func TestQueriesOfOnesOwn(t *testing.T) {
 		"it copies":             {"COPY albums TO STDOUT", "1", "returned none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			evidence, err := b.asked(Query{Name: "mine", Query: c.query, Expect: c.expect, Timeout: Duration(time.Second)}, Query{Name: "after", Query: "SELECT 1", Expect: "1"})
+			var timeout Duration // long enough for whatever ends
+			if strings.Contains(c.wrong, "did not end") {
+				timeout = Duration(time.Second)
+			}
+			evidence, err := b.asked(Query{Name: "mine", Query: c.query, Expect: c.expect, Timeout: timeout}, Query{Name: "after", Query: "SELECT 1", Expect: "1"})
 			check := evidence.check("query:mine")
 			if after := evidence.check("query:after"); !after.Passed {
 				t.Errorf("the query after it: %+v", after)
@@ -71,9 +74,7 @@ func TestQueriesOfOnesOwn(t *testing.T) {
 			}
 		})
 	}
-	t.Cleanup(func() {
-		if _, err := b.verify(); err != nil {
-			t.Errorf("the queries changed something: %v", err)
-		}
-	})
+	if _, err := b.verify(); err != nil {
+		t.Errorf("the queries changed something: %v", err)
+	}
 }

@@ -23,9 +23,6 @@ const namesakesOfEvents = ` e WHERE position <= $1 AND version = 1 AND id <> ALL
 // lives once, and something of the other kind had died with it. Whether it had
 // may depend on a third one's life, so these few are followed event by event.
 func (in *inspection) findRefused(ctx context.Context) error {
-	if in.log.refusedReciters != nil {
-		return nil
-	}
 	rows, err := in.source.Query(ctx, namesakes+in.events()+namesakesOfEvents, in.checkpoint.Position, in.skipped())
 	if err != nil {
 		return err

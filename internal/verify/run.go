@@ -43,32 +43,35 @@ type inspection struct {
 	checkpoint projection.Checkpoint
 	evidence   *Evidence
 	log        logSummary
-	// exported is the name of the database's snapshot, for other sessions.
-	exported string
+	digest     digest
+	// exported and exportedLog are the names of both snapshots, for other sessions.
+	exported, exportedLog string
 }
 
 // check is a proof by its name.
 type check struct {
 	name string
 	run  func(context.Context, *inspection) (Check, error)
+	// long ones are begun first.
+	long bool
 }
 
 func checks(e library.Edition) []check {
 	all := []check{
-		{"checkpoint", checkCheckpoint},
-		{"schema", checkSchema},
-		{"indexes", checkIndexes},
-		{"events-known", checkEventsKnown},
-		{"completeness", checkCompleteness},
+		{name: "checkpoint", run: checkCheckpoint},
+		{name: "schema", run: checkSchema},
+		{name: "indexes", run: checkIndexes},
+		{name: "events-known", run: checkEventsKnown},
+		{name: "completeness", run: checkCompleteness},
 	}
 	for _, c := range contents {
-		all = append(all, check{c.name, c.check})
+		all = append(all, check{name: c.name, run: c.check, long: true})
 	}
 	for _, i := range invariants {
 		if i.shelves && !e.Shelves {
 			continue
 		}
-		all = append(all, check{i.name, i.check})
+		all = append(all, check{name: i.name, run: i.check})
 	}
 	return all
 }
@@ -82,21 +85,22 @@ var snapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadO
 func Run(ctx context.Context, options Options) (evidence Evidence, err error) {
 	err = pgx.BeginTxFunc(ctx, options.Database, snapshot, func(database pgx.Tx) error {
 		return pgx.BeginTxFunc(ctx, options.Source, snapshot, func(source pgx.Tx) error {
-			evidence, err = inspect(ctx, options, database, source)
+			evidence, err = inspect(ctx, options, database, source, moreSessions)
 			return err
 		})
 	})
 	return evidence, err
 }
 
-// inspect makes all checks in two transactions that show one snapshot each.
-func inspect(ctx context.Context, options Options, database, source pgx.Tx) (Evidence, error) {
+// inspect makes all checks in two transactions that show one snapshot each, and
+// in that many more pairs of sessions which join them.
+func inspect(ctx context.Context, options Options, database, source pgx.Tx, more int) (Evidence, error) {
 	evidence := Evidence{Version: options.Version, Edition: options.Edition.Version, Job: options.Job, Build: options.Build,
 		StartedAt: time.Now().UTC().Truncate(time.Millisecond), Database: options.Database.Config().Database}
 	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence, database: database, source: source}
 	err := in.pin(ctx)
 	if err == nil {
-		err = in.all(ctx)
+		err = in.all(ctx, more)
 	}
 	evidence.Seconds = time.Since(evidence.StartedAt).Seconds()
 	if err != nil {
@@ -122,11 +126,13 @@ func (in *inspection) pin(ctx context.Context) (err error) {
 		return err
 	}
 	in.evidence.Position = in.checkpoint.Position
-	if err := in.database.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&in.exported); err != nil {
-		return fmt.Errorf("export the snapshot: %w", err)
-	}
 	if err := prepare(ctx, in.source); err != nil {
 		return err
+	}
+	for tx, name := range map[pgx.Tx]*string{in.database: &in.exported, in.source: &in.exportedLog} {
+		if err := tx.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(name); err != nil {
+			return fmt.Errorf("export the snapshot: %w", err)
+		}
 	}
 	return in.Log.Check(ctx, in.source)
 }
@@ -142,16 +148,24 @@ func prepare(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-func (in *inspection) all(ctx context.Context) error {
+func (in *inspection) all(ctx context.Context, more int) error {
 	if err := in.summariseLog(ctx); err != nil {
 		return err
 	}
-	for _, c := range checks(in.Edition) {
-		result, err := in.one(ctx, c)
+	if err := in.findRefused(ctx); err != nil {
+		return fmt.Errorf("look for ids that were given twice: %w", err)
+	}
+	var others []*inspection
+	for range more {
+		other, release, err := in.another(ctx)
 		if err != nil {
-			return fmt.Errorf("check %s: %w", c.name, err)
+			return err
 		}
-		in.add(result)
+		defer release()
+		others = append(others, other)
+	}
+	if err := in.makeChecks(ctx, others); err != nil {
+		return err
 	}
 	if in.Rebuild != nil {
 		in.add(named("determinism", in.Rebuild.check()))
