@@ -125,9 +125,3 @@ func (l *Lookup[R, K]) collectKeys(ctx context.Context, conn *pgx.Conn) error {
 func (l *Lookup[R, K]) evicted() { clear(l.complete) }
 
 func (l *Lookup[R, K]) size() int { return len(l.complete) + len(l.ids) }
-
-func (l *Lookup[R, K]) reset() {
-	clear(l.complete)
-	clear(l.ids)
-	l.wanted = l.wanted[:0]
-}

@@ -31,9 +31,7 @@ type Table interface {
 	// evict forgets rows that were last used by that chunk, which is committed, or
 	// an earlier one.
 	evict(after int64)
-	// reset forgets all rows, whether they were written or not.
-	reset()
-	// fault is a mistake of a projector found since the last reset.
+	// fault is a mistake of a projector found since the model was made.
 	fault() error
 }
 
@@ -87,7 +85,5 @@ func (a *Appends) take(bool) (change, bool) {
 func (a *Appends) size() int { return 0 }
 
 func (a *Appends) evict(int64) {}
-
-func (a *Appends) reset() { a.rows.reset() }
 
 func (a *Appends) fault() error { return nil }
