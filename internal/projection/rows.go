@@ -131,8 +131,10 @@ func (t *Rows[R]) undeclared(key string) {
 
 // change gives an entry another row, or none.
 func (t *Rows[R]) change(key uuid.UUID, e *entry[R], after *R) {
+	if !e.exists {
+		addKey(t.keys, key)
+	}
 	t.move(e, after)
-	addKey(t.keys, key)
 	e.used = t.chunk
 	if !e.dirty {
 		e.dirty = true
