@@ -76,9 +76,9 @@ func TestDifferencesAreCountedByKind(t *testing.T) {
 	candidate := live.sibling("3.2.0")
 	candidate.damage(
 		"DELETE FROM albums WHERE id IN (SELECT id FROM albums ORDER BY id LIMIT 3)",
-		"INSERT INTO albums SELECT gen_random_uuid(), reciter_id, 'Verysecret', year, NULL, 1, created_at, updated_at FROM albums ORDER BY id LIMIT 2",
 		"UPDATE albums SET title = 'Verysecret', year = '0000' WHERE id = (SELECT id FROM albums ORDER BY id OFFSET 20 LIMIT 1)",
-		"UPDATE albums SET artwork = coalesce(artwork, '') || 'x' WHERE id IN (SELECT id FROM albums ORDER BY id OFFSET 40 LIMIT 12)")
+		"UPDATE albums SET artwork = coalesce(artwork, '') || 'x' WHERE id IN (SELECT id FROM albums ORDER BY id OFFSET 40 LIMIT 12)",
+		"INSERT INTO albums SELECT gen_random_uuid(), reciter_id, 'Verysecret', year, NULL, 1, created_at, updated_at FROM albums ORDER BY id LIMIT 2")
 	for name, c := range map[string]struct {
 		expected           []Expected
 		faults, foreseen   int64
