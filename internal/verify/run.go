@@ -155,14 +155,10 @@ func (in *inspection) all(ctx context.Context, more int) error {
 	if err := in.findRefused(ctx); err != nil {
 		return fmt.Errorf("look for ids that were given twice: %w", err)
 	}
-	var others []*inspection
-	for range more {
-		other, release, err := in.another(ctx)
-		if err != nil {
-			return err
-		}
-		defer release()
-		others = append(others, other)
+	others, release, err := in.others(ctx, more)
+	defer release()
+	if err != nil {
+		return err
 	}
 	if err := in.makeChecks(ctx, others); err != nil {
 		return err

@@ -44,36 +44,38 @@ func (in *inspection) makeChecks(ctx context.Context, others []*inspection) erro
 	return err
 }
 
-// another is the same inspection over sessions of its own that see the same
-// snapshots.
-func (in *inspection) another(ctx context.Context) (other *inspection, release func(), err error) {
-	copied := *in
+// others are the same inspection over sessions of their own that see the same
+// snapshots, until they are released.
+func (in *inspection) others(ctx context.Context, n int) (others []*inspection, release func(), err error) {
 	var conns []*pgx.Conn
 	release = func() {
 		for _, conn := range conns {
 			_ = conn.Close(context.WithoutCancel(ctx))
 		}
 	}
-	for _, side := range []struct {
-		config   *pgx.ConnConfig
-		exported string
-		tx       *pgx.Tx
-	}{{in.Database.Config(), in.exported, &copied.database}, {in.Source.Config(), in.exportedLog, &copied.source}} {
-		conn, err := pgx.ConnectConfig(ctx, side.config)
+	open := func(config *pgx.ConnConfig, exported string) (pgx.Tx, error) {
+		conn, err := pgx.ConnectConfig(ctx, config)
 		if err != nil {
-			release()
-			return nil, nil, fmt.Errorf("open another session: %w", err)
+			return nil, fmt.Errorf("open another session: %w", err)
 		}
 		conns = append(conns, conn)
-		if *side.tx, err = join(ctx, conn, side.exported); err == nil {
-			err = prepare(ctx, *side.tx)
-		}
+		tx, err := join(ctx, conn, exported)
 		if err != nil {
-			release()
-			return nil, nil, err
+			return nil, err
 		}
+		return tx, prepare(ctx, tx)
 	}
-	return &copied, release, nil
+	for range n {
+		other := *in
+		if other.database, err = open(in.Database.Config(), in.exported); err != nil {
+			return nil, release, err
+		}
+		if other.source, err = open(in.Source.Config(), in.exportedLog); err != nil {
+			return nil, release, err
+		}
+		others = append(others, &other)
+	}
+	return others, release, nil
 }
 
 // join begins a transaction that sees another session's snapshot, for reading
