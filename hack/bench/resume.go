@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,21 +41,27 @@ func measureResume(ctx context.Context, b *bench) error {
 	replay := []string{"replay", "--chunk", strconv.Itoa(chunk)}
 	var lost []float64
 	var twice int64
-	for range b.rounds {
-		usage, err := nawhas.Replay(ctx, source, reference, replay[1:]...)
-		if err != nil {
-			return err
+	for round := range b.rounds {
+		var undisturbed testbed.Usage
+		var killed resumption
+		steps := []func() error{
+			func() (err error) { undisturbed, err = nawhas.Replay(ctx, source, reference, replay[1:]...); return },
+			func() (err error) { killed, err = killHalfWay(ctx, nawhas, int64(b.events), replay); return },
 		}
-		r, err := killHalfWay(ctx, nawhas, int64(b.events), replay)
-		if err != nil {
-			return err
+		if round%2 == 1 {
+			slices.Reverse(steps)
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return err
+			}
 		}
 		if err := nawhas.Server.SameContent(ctx, reference, ours); err != nil {
 			return fmt.Errorf("a replay that was killed: %w", err)
 		}
-		lost = append(lost, (r.took - usage.Elapsed).Seconds())
-		twice = max(twice, r.twice(b.events))
-		b.say("undisturbed %.2f s; killed at %s events and begun again %.2f s", usage.Elapsed.Seconds(), figures.Grouped(r.kept), r.took.Seconds())
+		lost = append(lost, (killed.took - undisturbed.Elapsed).Seconds())
+		twice = max(twice, killed.twice(b.events))
+		b.say("undisturbed %.2f s; killed at %s events and begun again %.2f s", undisturbed.Elapsed.Seconds(), figures.Grouped(killed.kept), killed.took.Seconds())
 	}
 	b.Add(figures.Told("killed replay: time lost", figures.Median(lost), "s").Noting("%s events, killed half way, the same content afterwards", figures.Grouped(int64(b.events))))
 	b.Add(figures.AtMost("killed replay: events applied twice", float64(twice), "events", float64(chunk)).Noting("a chunk is %s events", figures.Grouped(int64(chunk))))
