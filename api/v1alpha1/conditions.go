@@ -15,6 +15,8 @@ const (
 	ConditionRollbackReady = "RollbackReady"
 	// ConditionAvailable tells whether a live version serves.
 	ConditionAvailable = "Available"
+	// ConditionDiverged tells that the log is not the one that a version's database was built from.
+	ConditionDiverged = "Diverged"
 	// ConditionReady tells whether spec.version is live.
 	ConditionReady = "Ready"
 	// ConditionReconciling tells that work is under way (kstatus).
@@ -52,6 +54,7 @@ const (
 	ReasonNoPrevious       = "NoPreviousVersion"
 	ReasonSettled          = "Settled"
 	ReasonDeleting         = "Deleting"
+	ReasonSameLog          = "SameLog"
 )
 
 // Reasons of conditions when something is wrong.
@@ -78,9 +81,29 @@ const (
 	ReasonSuperseded         = "OperatorSuperseded"
 	ReasonDatabaseError      = "DatabaseError"
 	ReasonLedgerIncompatible = "LedgerIncompatible"
+	// ReasonLedgerForeign is a ledger of another installation, or one that was lost.
+	ReasonLedgerForeign = "LedgerForeign"
+	// ReasonRolledBack is a version that was sent back and is held.
+	ReasonRolledBack = "RolledBack"
+	// ReasonReturnImpossible is a version that fails while the previous one cannot take over.
+	ReasonReturnImpossible = "ReturnImpossible"
+	// ReasonHeld is a release that an annotation holds at a version.
+	ReasonHeld = "Held"
+	// ReasonHoldInvalid is such an annotation that names no version it could hold.
+	ReasonHoldInvalid = "HoldInvalid"
+	// ReasonUnknownEvents is a previous version that met events of a newer one.
+	ReasonUnknownEvents = "UnknownEvents"
+	// ReasonDiverged is a database that was built from another log.
+	ReasonDiverged = "Diverged"
+	// ReasonStrictTimedOut is a switch in mode Strict that could not be done in time.
+	ReasonStrictTimedOut = "StrictTimedOut"
 	// ReasonInternal is for what the operator cannot place: it tries again at once.
 	ReasonInternal = "InternalError"
 )
+
+// AnnotationHold is written by people: it keeps the version that it names live,
+// whatever spec.version says, until it is removed.
+const AnnotationHold = "releases.nawhas.com/hold"
 
 // Labels and annotations that the operator writes.
 const (
@@ -95,6 +118,8 @@ const (
 	AnnotationCredentials = "releases.nawhas.com/credentials"
 	// AnnotationDrained counts how often a version lost traffic: its pods are replaced each time.
 	AnnotationDrained = "releases.nawhas.com/drained"
+	// AnnotationEpoch is the epoch of the operator that wrote a Service last.
+	AnnotationEpoch = "releases.nawhas.com/epoch"
 	// AnnotationInputs is a digest of what an object was rendered from.
 	AnnotationInputs = "releases.nawhas.com/inputs"
 

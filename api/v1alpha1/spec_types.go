@@ -2,7 +2,6 @@ package v1alpha1
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // NawhasReleaseSpec is what should be live, and how to get there.
@@ -72,6 +71,11 @@ type NawhasReleaseSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Retention RetentionSpec `json:"retention,omitempty,omitzero"`
+
+	// retry is a number to raise when a version that was sent back shall be tried again.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Retry int64 `json:"retry,omitempty"`
 
 	// deletionPolicy says what becomes of the versions' databases when the release is deleted.
 	// Retain keeps them, and takes the application's right to write to the log away; Delete drops them.
@@ -202,53 +206,4 @@ type PromotionSpec struct {
 	// +kubebuilder:validation:MaxLength=40
 	// +optional
 	Approved string `json:"approved,omitempty"`
-}
-
-// CutoverSpec says when and how traffic moves.
-type CutoverSpec struct {
-	// maxLag is the most events that a version's database may be behind when its switch begins.
-	// +kubebuilder:default=100
-	// +kubebuilder:validation:Minimum=0
-	// +optional
-	MaxLag *int64 `json:"maxLag,omitempty"`
-
-	// drainTimeout is how long transactions of a version that lost its right to write may
-	// go on before they are ended.
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
-	// +kubebuilder:default="30s"
-	// +optional
-	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
-}
-
-// RollbackSpec says how long a previous version stays ready to come back.
-type RollbackSpec struct {
-	// window is how long the database of a previous version is kept current, so that going
-	// back takes seconds. It is stronger than retention.
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
-	// +kubebuilder:default="24h"
-	// +optional
-	Window *metav1.Duration `json:"window,omitempty"`
-
-	// keepPodsFor is how long the pods of a previous version go on running. Afterwards a way
-	// back waits for new ones.
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=20
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
-	// +kubebuilder:default="15m"
-	// +optional
-	KeepPodsFor *metav1.Duration `json:"keepPodsFor,omitempty"`
-}
-
-// RetentionSpec says how many versions keep their database.
-type RetentionSpec struct {
-	// versions is how many versions keep their database, the live one among them.
-	// +kubebuilder:default=2
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=20
-	// +optional
-	Versions *int32 `json:"versions,omitempty"`
 }

@@ -25,6 +25,16 @@ type NawhasReleaseStatus struct {
 	// +optional
 	Live string `json:"live,omitempty"`
 
+	// hold is the version that the annotation releases.nawhas.com/hold keeps live.
+	// +kubebuilder:validation:MaxLength=40
+	// +optional
+	Hold string `json:"hold,omitempty"`
+
+	// installation is the id of the ledger that knows this release. Another ledger is refused.
+	// +kubebuilder:validation:MaxLength=36
+	// +optional
+	Installation string `json:"installation,omitempty"`
+
 	// lag is the number of events that the database of spec.version has yet to apply.
 	// +optional
 	Lag *int64 `json:"lag,omitempty"`
@@ -105,6 +115,15 @@ type VersionStatus struct {
 	// warmUntil is when a warm version stops being kept current.
 	// +optional
 	WarmUntil *metav1.Time `json:"warmUntil,omitempty"`
+
+	// observedUntil is until when a version that went live is watched, and sent back when it fails.
+	// +optional
+	ObservedUntil *metav1.Time `json:"observedUntil,omitempty"`
+
+	// held says why the version was sent back and does not go live again by itself.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Held string `json:"held,omitempty"`
 }
 
 // ReplayProgress tells how far a replay is.

@@ -74,6 +74,15 @@ type ReplaySpec struct {
 
 	StepSpec `json:",inline"`
 
+	// skipEvents are ids of events that replay and follower pass over and record. They apply to
+	// every version at once.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=36
+	// +kubebuilder:validation:XValidation:rule="self.all(id, id.matches('^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'))",message="skipEvents holds ids of events, such as 018f3c2e-7b1a-7c3d-9e55-0242ac120002 in lower case"
+	// +optional
+	SkipEvents []string `json:"skipEvents,omitempty"`
+
 	// follow keeps the database current after its replay.
 	// +kubebuilder:default={}
 	// +optional
