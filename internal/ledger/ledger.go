@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,10 @@ const Schema = "nawhas_ledger"
 // alone can fail when they meet.
 const schemaLock = 0x6e61776861730003
 
+// openPatience is how long opening waits for an operator that is in the middle
+// of a change.
+const openPatience = "10s"
+
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -30,17 +35,32 @@ var (
 	ErrNewer = errors.New("a newer operator has changed the ledger; run that version or a newer one")
 )
 
+// ForeignError says that a source has not the ledger that knows the release.
+type ForeignError struct {
+	Release         string
+	Expected, Found uuid.UUID // Found is uuid.Nil when there is no ledger
+}
+
+func (e *ForeignError) Error() string {
+	found := "has the ledger of another installation, " + e.Found.String()
+	if e.Found == uuid.Nil {
+		found = "has no ledger"
+	}
+	return fmt.Sprintf("the source %s, and release %s was built with that of %s; put the Secret of spec.source back, or restore the schema %s. "+
+		"To begin anew with this source, delete the release and create it again", found, e.Release, e.Expected, Schema)
+}
+
 // Ledger is the open ledger of one release. It is safe for concurrent use.
 type Ledger struct {
 	pool         *pgxpool.Pool
 	release      string
 	installation uuid.UUID
-	epoch        int64
+	epoch        atomic.Int64
 }
 
 // Open makes or migrates the ledger and takes a new epoch of the release
 // (namespace/name), which refuses further writes to every operator that opened
-// it before.
+// it before. It waits for one that is in the middle of a change.
 func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, error) {
 	if err := migrateSchema(ctx, pool); err != nil {
 		return nil, err
@@ -49,16 +69,61 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, err
 	if err := pool.QueryRow(ctx, `SELECT id FROM nawhas_ledger.installation`).Scan(&l.installation); err != nil {
 		return nil, fmt.Errorf("read the ledger's installation: %w", err)
 	}
-	err := pool.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch) VALUES ($1, 1)
-		ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, opened_at = clock_timestamp() RETURNING epoch`, release).Scan(&l.epoch)
+	var epoch int64
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+openPatience+"'"); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch) VALUES ($1, 1)
+			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, opened_at = clock_timestamp() RETURNING epoch`, release).Scan(&epoch)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("take an epoch of %s in the ledger: %w", release, err)
 	}
+	l.epoch.Store(epoch)
 	return l, nil
+}
+
+// OpenKnown is Open for a release that the ledger of an installation knows. Any
+// other ledger, or none, is a *ForeignError: no epoch is taken and no ledger
+// made.
+func OpenKnown(ctx context.Context, pool *pgxpool.Pool, release string, installation uuid.UUID) (*Ledger, error) {
+	var present bool
+	if err := pool.QueryRow(ctx, `SELECT to_regclass('nawhas_ledger.installation') IS NOT NULL`).Scan(&present); err != nil {
+		return nil, fmt.Errorf("look for the ledger: %w", err)
+	}
+	found := uuid.Nil
+	if present {
+		if err := pool.QueryRow(ctx, `SELECT id FROM nawhas_ledger.installation`).Scan(&found); err != nil {
+			return nil, fmt.Errorf("read the ledger's installation: %w", err)
+		}
+	}
+	if found != installation {
+		return nil, &ForeignError{Release: release, Expected: installation, Found: found}
+	}
+	return Open(ctx, pool, release)
 }
 
 // Installation is the random id of this ledger, part of every stamp.
 func (l *Ledger) Installation() uuid.UUID { return l.installation }
+
+// Epoch is this operator's number among those that have looked after the
+// release: whoever has a higher one has taken over.
+func (l *Ledger) Epoch() int64 { return l.epoch.Load() }
+
+// Overtake takes an epoch above the given one, which this ledger has never
+// given out: it was restored from a backup.
+func (l *Ledger) Overtake(ctx context.Context, above int64) error {
+	tag, err := l.pool.Exec(ctx, `UPDATE nawhas_ledger.releases SET epoch = $3 WHERE release = $1 AND epoch = $2`, l.release, l.Epoch(), above+1)
+	if err != nil {
+		return fmt.Errorf("take an epoch above %d of %s in the ledger: %w", above, l.release, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return ErrSuperseded
+	}
+	l.epoch.Store(above + 1)
+	return nil
+}
 
 // Release is the release that this ledger was opened for, namespace/name.
 func (l *Ledger) Release() string { return l.release }
@@ -123,15 +188,17 @@ func migrateTables(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// write runs one transition in a transaction that holds this epoch: the row
-// lock keeps another operator from taking over in the middle.
-func (l *Ledger) write(ctx context.Context, do func(tx pgx.Tx) error) error {
+// Guard runs work in a transaction on the source that holds this epoch: until
+// it ends, another operator that wants to take over waits. Work elsewhere, on
+// the databases' server, is guarded as well while do runs. Under an older epoch
+// do is not called and the error is ErrSuperseded.
+func (l *Ledger) Guard(ctx context.Context, do func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		var epoch int64
 		if err := tx.QueryRow(ctx, `SELECT epoch FROM nawhas_ledger.releases WHERE release = $1 FOR SHARE`, l.release).Scan(&epoch); err != nil {
 			return fmt.Errorf("read the ledger's epoch: %w", err)
 		}
-		if epoch != l.epoch {
+		if epoch != l.Epoch() {
 			return ErrSuperseded
 		}
 		return do(tx)

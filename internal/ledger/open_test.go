@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
@@ -60,6 +61,10 @@ func TestASupersededOperatorChangesNothing(t *testing.T) {
 		"Retire":         func() error { return old.Retire(t.Context(), v) },
 		"RetireAll":      func() error { return old.RetireAll(t.Context()) },
 		"Retired":        func() error { return old.Retired(t.Context(), v) },
+		"Hold":           func() error { return old.Hold(t.Context(), warm, ledger.Held{ReturnTo: "3.1.2"}) },
+		"LiftHold":       func() error { return old.LiftHold(t.Context(), v) },
+		"Postpone":       func() error { return old.Postpone(t.Context(), v, time.Now(), "") },
+		"KeepPlan":       func() error { return old.KeepPlan(t.Context(), v, "digest", []byte("{}")) },
 		"AllowReporting": func() error { return old.AllowReporting(t.Context(), reporter) },
 	} {
 		if err := write(); !errors.Is(err, ledger.ErrSuperseded) {

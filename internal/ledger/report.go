@@ -43,6 +43,13 @@ func (r *Reporter) Report(ctx context.Context, p Progress) error {
 	return ignoreAbsent(err)
 }
 
+// Problem writes why the version's process cannot go on, and leaves its progress
+// as it is. The next Report takes it back.
+func (r *Reporter) Problem(ctx context.Context, p Problem) error {
+	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET problem = $1, reported_at = clock_timestamp() WHERE role = current_user`, p)
+	return ignoreAbsent(err)
+}
+
 // Evidence writes what a verification found.
 func (r *Reporter) Evidence(ctx context.Context, evidence json.RawMessage) error {
 	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = $1, reported_at = clock_timestamp() WHERE role = current_user`, evidence)
@@ -78,7 +85,7 @@ func ignoreAbsent(err error) error {
 // AllowReporting lets an owner-side role report into its row.
 func (l *Ledger) AllowReporting(ctx context.Context, role string) error {
 	name := pgx.Identifier{role}.Sanitize()
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "GRANT USAGE ON SCHEMA nawhas_ledger TO "+name)
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ const uniqueViolation = "23505"
 
 // toPassAgain are the stages that a version which lost its place has to pass
 // again before it can come back.
-var toPassAgain = []string{"CaughtUp", "Switched", "Fenced"}
+var toPassAgain = []string{"CaughtUp", "Switched", "Fenced", "Observed"}
 
 // TakenError says that another release of this ledger has the database's name.
 type TakenError struct {
@@ -27,7 +27,7 @@ func (e *TakenError) Error() string {
 // Begin records the intent to build a version, before anything is made. When
 // the version is there already it is left as it is.
 func (l *Ledger) Begin(ctx context.Context, v *Version) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.versions (release, version, build, database, owner_role, app_role)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (release, version) DO NOTHING`,
 			v.Release, v.Version, v.Build, v.Database, v.OwnerRole, v.AppRole)
@@ -59,7 +59,7 @@ func (l *Ledger) taken(ctx context.Context, v *Version, cause error) error {
 
 // StartStage records that a stage began, once.
 func (l *Ledger) StartStage(ctx context.Context, v *Version, stage string) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.stages (release, version, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 			v.Release, v.Version, stage)
 		if err != nil || tag.RowsAffected() == 0 {
@@ -72,7 +72,7 @@ func (l *Ledger) StartStage(ctx context.Context, v *Version, stage string) error
 
 // PassStage records that a stage was passed, and why that is believed.
 func (l *Ledger) PassStage(ctx context.Context, v *Version, stage string, evidence any) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.stages AS s (release, version, name, finished_at, evidence) VALUES ($1, $2, $3, clock_timestamp(), $4)
 			ON CONFLICT (release, version, name) DO UPDATE SET finished_at = excluded.finished_at, evidence = excluded.evidence WHERE s.finished_at IS NULL`,
 			v.Release, v.Version, stage, evidence)
@@ -86,7 +86,7 @@ func (l *Ledger) PassStage(ctx context.Context, v *Version, stage string, eviden
 
 // ReopenStage forgets that a stage was passed, because it has to be passed again.
 func (l *Ledger) ReopenStage(ctx context.Context, v *Version, stage string) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = $3`, v.Release, v.Version, stage)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
@@ -99,7 +99,7 @@ func (l *Ledger) ReopenStage(ctx context.Context, v *Version, stage string) erro
 // ForgetEvidence drops what an earlier verification reported, before another
 // one begins, so that nobody takes it for the new one's.
 func (l *Ledger) ForgetEvidence(ctx context.Context, v *Version) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = NULL WHERE role = $1 AND evidence IS NOT NULL`, v.OwnerRole)
 		return err
 	})
@@ -108,7 +108,7 @@ func (l *Ledger) ForgetEvidence(ctx context.Context, v *Version) error {
 
 // PinImage records the image that builds the version.
 func (l *Ledger) PinImage(ctx context.Context, v *Version, image string) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET image = $3 WHERE release = $1 AND version = $2 AND image <> $3`, v.Release, v.Version, image)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
@@ -121,7 +121,7 @@ func (l *Ledger) PinImage(ctx context.Context, v *Version, image string) error {
 // Mark records the watermark that the version's database must reach before the
 // switch.
 func (l *Ledger) Mark(ctx context.Context, v *Version, watermark int64) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET mark = $3, marked_at = clock_timestamp() WHERE release = $1 AND version = $2`, v.Release, v.Version, watermark)
 		if err != nil {
 			return err
@@ -131,51 +131,10 @@ func (l *Ledger) Mark(ctx context.Context, v *Version, watermark int64) error {
 	return wrap(err, "record the watermark of", v)
 }
 
-// Switch makes the version live and the one that was live warm, in one
-// transaction. Whoever reads the ledger afterwards points the Services there.
-// A version that is live already stays so; one that is being removed, or gone,
-// is an error and whatever is live stays live.
-func (l *Ledger) Switch(ctx context.Context, to *Version) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
-		var role Role
-		err := tx.QueryRow(ctx, `SELECT role FROM nawhas_ledger.versions WHERE release = $1 AND version = $2 FOR UPDATE`, to.Release, to.Version).Scan(&role)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return errors.New("it is not there")
-		case err != nil || role == Live:
-			return err
-		case role == Retiring:
-			return errors.New("it is being removed")
-		}
-		if err := demote(ctx, tx, to); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, mark = NULL, marked_at = NULL
-			WHERE release = $1 AND version = $2`, to.Release, to.Version)
-		if err != nil {
-			return err
-		}
-		return l.journal(ctx, tx, to, "Live", nil)
-	})
-	return wrap(err, "record the switch to", to)
-}
-
-// demote makes what is live warm, and has every other version pass again what
-// it has to pass before it can come back.
-func demote(ctx context.Context, tx pgx.Tx, to *Version) error {
-	_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Warm', warm_since = clock_timestamp(), drains = drains + 1
-		WHERE release = $1 AND role = 'Live' AND version <> $2`, to.Release, to.Version)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version <> $2 AND name = ANY($3)`, to.Release, to.Version, toPassAgain)
-	return err
-}
-
 // Retire records that the version is to be removed. A live version is never
 // retired this way.
 func (l *Ledger) Retire(ctx context.Context, v *Version) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Retiring' WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm')`,
 			v.Release, v.Version)
 		if err != nil || tag.RowsAffected() == 0 {
@@ -189,9 +148,9 @@ func (l *Ledger) Retire(ctx context.Context, v *Version) error {
 // RetireAll records that every version is to be removed, the live one too: the
 // release is deleted and its databases with it.
 func (l *Ledger) RetireAll(ctx context.Context) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `WITH gone AS (UPDATE nawhas_ledger.versions SET role = 'Retiring' WHERE release = $1 AND role <> 'Retiring' RETURNING *)
-			INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition) SELECT $2, release, version, build, 'Retiring' FROM gone`, l.release, l.epoch)
+			INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition) SELECT $2, release, version, build, 'Retiring' FROM gone`, l.release, l.Epoch())
 		return err
 	})
 	if err != nil {
@@ -202,7 +161,7 @@ func (l *Ledger) RetireAll(ctx context.Context) error {
 
 // Retired records that nothing of the version is left. Only its journal stays.
 func (l *Ledger) Retired(ctx context.Context, v *Version) error {
-	err := l.write(ctx, func(tx pgx.Tx) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.versions WHERE release = $1 AND version = $2 AND role = 'Retiring'`, v.Release, v.Version)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
@@ -214,7 +173,7 @@ func (l *Ledger) Retired(ctx context.Context, v *Version) error {
 
 func (l *Ledger) journal(ctx context.Context, tx pgx.Tx, v *Version, transition string, evidence any) error {
 	_, err := tx.Exec(ctx, `INSERT INTO nawhas_ledger.journal (epoch, release, version, build, transition, evidence) VALUES ($1, $2, $3, $4, $5, $6)`,
-		l.epoch, v.Release, v.Version, v.Build, transition, evidence)
+		l.Epoch(), v.Release, v.Version, v.Build, transition, evidence)
 	return err
 }
 

@@ -34,9 +34,15 @@ type Version struct {
 	Mark                 *int64
 	MarkedAt             *time.Time
 	LiveSince, WarmSince *time.Time
-	CreatedAt            time.Time
-	Stages               map[string]Stage
-	Checkpoint           Checkpoint
+	// Held is why the version was sent back, nil when it may go live.
+	Held *Held
+	// NotBefore is the time before which the switch is not tried.
+	NotBefore *time.Time
+	// PlanDigest tells recorded plans apart, empty when there is none.
+	PlanDigest string
+	CreatedAt  time.Time
+	Stages     map[string]Stage
+	Checkpoint Checkpoint
 }
 
 // Stage is a stage that the version began and, when FinishedAt is set, passed.
@@ -79,8 +85,20 @@ type Checkpoint struct {
 	ReportedAt *time.Time
 }
 
+// The kinds of a Problem.
+const (
+	// KindUndecodable is an event that an edition knows and cannot apply.
+	KindUndecodable = ""
+	// KindUnknown is an event that an edition does not know.
+	KindUnknown = "UnknownEvent"
+	// KindDiverged is a log that is not the one the database was built from. It
+	// names a position, and no event.
+	KindDiverged = "Diverged"
+)
+
 // Problem is why a replay or a follower cannot go on.
 type Problem struct {
+	Kind      string    `json:"kind,omitempty"`
 	Position  int64     `json:"position"`
 	EventID   uuid.UUID `json:"eventId"`
 	Name      string    `json:"name"`
@@ -94,7 +112,7 @@ func (v *Version) Passed(stage string) bool { return v.Stages[stage].FinishedAt 
 
 const readVersions = `
 SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.role, v.image, v.drains, v.mark, v.marked_at,
-       v.live_since, v.warm_since, v.created_at,
+       v.live_since, v.warm_since, v.held, v.not_before, v.plan_digest, v.created_at,
        coalesce((SELECT jsonb_object_agg(s.name, jsonb_build_object('startedAt', s.started_at, 'finishedAt', s.finished_at, 'evidence', s.evidence))
                  FROM nawhas_ledger.stages s WHERE s.release = v.release AND s.version = v.version), '{}'),
        coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.reported_at
@@ -117,7 +135,7 @@ func (l *Ledger) Versions(ctx context.Context) ([]*Version, error) {
 func scanVersion(row pgx.CollectableRow) (*Version, error) {
 	v := &Version{}
 	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.Mark, &v.MarkedAt,
-		&v.LiveSince, &v.WarmSince, &v.CreatedAt, &v.Stages,
+		&v.LiveSince, &v.WarmSince, &v.Held, &v.NotBefore, &v.PlanDigest, &v.CreatedAt, &v.Stages,
 		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.ReportedAt)
 	return v, err
 }
