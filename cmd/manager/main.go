@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -124,13 +125,16 @@ func managerOptions(scheme *runtime.Scheme, o options) ctrl.Options {
 	}
 }
 
-// cacheOptions keeps only the pods that belong to releases.
+// cacheOptions keeps only the pods and endpoints that belong to releases.
 func cacheOptions(namespaces []string) cache.Options {
 	ours, err := labels.NewRequirement(v1alpha1.LabelRelease, selection.Exists, nil)
 	utilruntime.Must(err)
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*ours)}},
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:                {Label: labels.NewSelector().Add(*ours)},
+			&discoveryv1.EndpointSlice{}: {Label: labels.NewSelector().Add(*ours)},
+		},
 	}
 	for _, namespace := range namespaces {
 		if options.DefaultNamespaces == nil {

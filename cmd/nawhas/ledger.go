@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 	"github.com/nawhas/nawhas-operator/internal/verify"
@@ -29,14 +31,31 @@ func newLedgerReporter(ctx context.Context, source *connection) (*ledgerReporter
 
 func (l *ledgerReporter) close() { l.pool.Close() }
 
-// Report implements projection.Reporter.
+// Report implements projection.Reporter. A run that never saw its checkpoint has
+// nothing to tell: what the one before it told stays.
 func (l *ledgerReporter) Report(ctx context.Context, r projection.Report) error {
+	if r.Stage == "" {
+		return nil
+	}
 	progress := ledger.Progress{Stage: r.Stage, Position: r.Position, Target: r.Target, Rate: r.EventsPerSecond}
 	if p := r.Problem; p != nil {
 		progress.Problem = &ledger.Problem{Position: p.Position, EventID: p.EventID, Name: p.Name, Version: p.Version,
-			Projector: p.Projector, Message: p.Error()}
+			Projector: p.Projector, Message: p.Reason}
+		if p.Unknown {
+			progress.Problem.Kind = ledger.KindUnknown
+		}
 	}
 	return l.ledger.Report(ctx, progress)
+}
+
+// diverged tells of a log that is not the one the database was built from, when
+// that is what an engine ended with.
+func (l *ledgerReporter) diverged(ctx context.Context, err error) error {
+	found, ok := errors.AsType[*eventlog.DivergedError](err)
+	if !ok {
+		return nil
+	}
+	return l.ledger.Problem(ctx, ledger.Problem{Kind: ledger.KindDiverged, Position: found.Position, Message: found.Reason})
 }
 
 // Record implements verify.Recorder.

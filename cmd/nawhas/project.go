@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 type projectFlags struct {
 	database, source *connection
 	skip             []string
+	unknown          string
 	chunk            int
 }
 
@@ -53,6 +55,7 @@ func followCommand() *cobra.Command {
 func newProjectFlags(cmd *cobra.Command) *projectFlags {
 	f := &projectFlags{database: databaseFlag(cmd), source: sourceFlag(cmd)}
 	cmd.Flags().StringSliceVar(&f.skip, "skip", nil, "ids of events to pass over; each is recorded (default $NAWHAS_SKIP_EVENTS)")
+	cmd.Flags().StringVar(&f.unknown, "unknown", "", "what to do with events that this version does not know: Refuse or Skip (default $NAWHAS_UNKNOWN_EVENTS, or Refuse)")
 	cmd.Flags().IntVar(&f.chunk, "chunk", 0, "most events to apply in one transaction; 0 means a good number")
 	return f
 }
@@ -76,7 +79,7 @@ func (f *projectFlags) run(cmd *cobra.Command, name string, engine engine, until
 	result, err := engine(cmd.Context(), options)
 	onScreen.finish()
 	if err != nil {
-		return err
+		return errors.Join(err, toLedger.diverged(cmd.Context(), err))
 	}
 	return summarise(cmd.OutOrStdout(), name, result)
 }
@@ -98,10 +101,27 @@ func (f *projectFlags) options(until int64) (projection.Options, error) {
 	if err != nil {
 		return projection.Options{}, err
 	}
+	skipUnknown, err := f.skipsUnknown()
+	if err != nil {
+		return projection.Options{}, err
+	}
 	if f.chunk < 0 {
 		return projection.Options{}, usage("--chunk must not be below 0")
 	}
-	return projection.Options{Source: source, Database: database, NewModel: edition.Model, Skip: skip, Until: until, ChunkEvents: f.chunk}, nil
+	return projection.Options{Source: source, Database: database, NewModel: edition.Model, Skip: skip, SkipUnknown: skipUnknown,
+		Until: until, ChunkEvents: f.chunk}, nil
+}
+
+func (f *projectFlags) skipsUnknown() (bool, error) {
+	const skip, refuse = "Skip", "Refuse"
+	switch value := cmp.Or(f.unknown, os.Getenv("NAWHAS_UNKNOWN_EVENTS"), refuse); value {
+	case skip:
+		return true, nil
+	case refuse:
+		return false, nil
+	default:
+		return false, usage("--unknown (or NAWHAS_UNKNOWN_EVENTS) is %s or %s, not %q", refuse, skip, value)
+	}
 }
 
 func (f *projectFlags) skipped() ([]uuid.UUID, error) {

@@ -200,3 +200,66 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// problem is what the version's process reported last, nil for nothing.
+func (r *release) problem(t *testing.T) *ledger.Problem {
+	t.Helper()
+	var found *ledger.Problem
+	check(t, r.admin.QueryRow(t.Context(), "SELECT problem FROM nawhas_ledger.checkpoints WHERE role = $1", r.owner).Scan(&found))
+	return found
+}
+
+func TestAFollowerMeetsEventsOfANewerVersion(t *testing.T) {
+	r := newRelease(t)
+	succeed(t, "generate", "--events", "20", "--source-url", postgres.URL(r.source))
+	succeed(t, "migrate", "--database-url", postgres.URLAs(r.owner, password, r.database))
+	succeed(t, r.as(r.owner, "replay")...)
+	_, err := r.admin.Exec(t.Context(), "INSERT INTO events (id, name, version, payload) VALUES (gen_random_uuid(), 'ReciterMerged', 2, '{}')")
+	check(t, err)
+	succeed(t, "generate", "--events", "5", "--seed", "9", "--source-url", postgres.URL(r.source))
+
+	if _, err := nawhas(t, r.as(r.owner, "follow", "--until", "26")...); exitCode(err) != exitPoison {
+		t.Fatalf("follow ended with %v", err)
+	}
+	if p := r.problem(t); p == nil || p.Kind != ledger.KindUnknown || p.Position != 21 || p.Name != "ReciterMerged" || p.Version != 2 {
+		t.Errorf("the ledger says %+v", p)
+	}
+
+	t.Setenv("NAWHAS_UNKNOWN_EVENTS", "Skip")
+	succeed(t, r.as(r.owner, "follow", "--until", "26")...)
+	if p := r.problem(t); p != nil {
+		t.Errorf("the ledger still says %+v", p)
+	}
+	conn, err := pgx.Connect(t.Context(), postgres.URL(r.database))
+	check(t, err)
+	defer closing(conn)
+	var recorded string
+	check(t, conn.QueryRow(t.Context(), "SELECT string_agg(position || ' ' || name || ' ' || version, ', ') FROM skipped_events").Scan(&recorded))
+	if recorded != "21 ReciterMerged 2" {
+		t.Errorf("it recorded %q", recorded)
+	}
+	t.Setenv("NAWHAS_UNKNOWN_EVENTS", "Perhaps")
+	if _, err := nawhas(t, r.as(r.owner, "follow")...); exitCode(err) != exitUsage {
+		t.Errorf("an unknown policy ended with %v", err)
+	}
+}
+
+func TestAFollowerFindsThatItsLogWasReplaced(t *testing.T) {
+	r := newRelease(t)
+	succeed(t, "generate", "--events", "20", "--source-url", postgres.URL(r.source))
+	succeed(t, "migrate", "--database-url", postgres.URLAs(r.owner, password, r.database))
+	succeed(t, r.as(r.owner, "replay")...)
+	_, err := r.admin.Exec(t.Context(), "UPDATE events SET id = gen_random_uuid() WHERE position = 18")
+	check(t, err)
+
+	if _, err := nawhas(t, r.as(r.owner, "follow", "--until", "20")...); err == nil {
+		t.Fatal("it follows another log")
+	}
+
+	if p := r.problem(t); p == nil || p.Kind != ledger.KindDiverged || p.Position != 18 {
+		t.Errorf("the ledger says %+v", p)
+	}
+	if position, stage, _ := r.reported(t); position != 20 || stage != "complete" {
+		t.Errorf("its progress is now position %d, stage %q", position, stage)
+	}
+}

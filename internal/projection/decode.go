@@ -15,13 +15,15 @@ type decoder struct {
 	ignored map[Kind]bool
 	skip    map[uuid.UUID]bool
 	workers int
+	// skipUnknown passes over events of a kind that the edition does not know.
+	skipUnknown bool
 	// namespaces are those of the projectors that handle a kind.
 	namespaces map[Kind][]uuid.UUID
 }
 
 func (a *applier) decoder() *decoder {
 	m := a.model
-	d := &decoder{kinds: m.Decoders, ignored: map[Kind]bool{}, skip: a.skip, workers: a.Decoders, namespaces: map[Kind][]uuid.UUID{}}
+	d := &decoder{kinds: m.Decoders, ignored: map[Kind]bool{}, skip: a.skip, skipUnknown: a.SkipUnknown, workers: a.Decoders, namespaces: map[Kind][]uuid.UUID{}}
 	for kind, projectors := range a.handlers {
 		for _, p := range projectors {
 			d.namespaces[kind] = append(d.namespaces[kind], a.projectors[p].namespace)
@@ -67,8 +69,11 @@ func (d *decoder) one(recorded eventlog.Event) Event {
 			e.problem = "its payload cannot be read: " + err.Error()
 		}
 		e.Body, e.projected = body, projectedIDs(d.namespaces[kind], e.ID)
-	case !d.ignored[kind]:
-		e.problem = "this edition does not know such an event"
+	case d.ignored[kind]:
+	case d.skipUnknown:
+		e.skipped = true
+	default:
+		e.problem, e.unknown = "this edition does not know such an event", true
 	}
 	e.Payload = nil
 	return e
@@ -86,5 +91,5 @@ func projectedIDs(namespaces []uuid.UUID, event uuid.UUID) []uuid.UUID {
 
 // poison describes what is wrong with an event.
 func (e *Event) poison(projector, reason string) *Poison {
-	return &Poison{Position: e.Position, EventID: e.ID, Name: e.Name, Version: e.Version, Projector: projector, Reason: reason}
+	return &Poison{Position: e.Position, EventID: e.ID, Name: e.Name, Version: e.Version, Projector: projector, Reason: reason, Unknown: e.unknown}
 }

@@ -15,6 +15,9 @@ type Poison struct {
 	Version   int16     `json:"version"`
 	Projector string    `json:"projector,omitempty"`
 	Reason    string    `json:"reason"`
+	// Unknown says that the edition does not know such events at all, because a
+	// newer one wrote it.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 func (p *Poison) Error() string {

@@ -28,6 +28,8 @@ type Event struct {
 	Body any
 	// problem says why the event cannot be applied, empty if it can.
 	problem string
+	// unknown says that the problem is its kind.
+	unknown bool
 	// skipped events are passed over on request.
 	skipped bool
 	// projected are the ids of its rows in projected_events, by handler.

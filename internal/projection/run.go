@@ -25,6 +25,9 @@ type Options struct {
 	// Skip are events to pass over, whatever they hold. Each is recorded in
 	// the table skipped_events.
 	Skip []uuid.UUID
+	// SkipUnknown passes over events of kinds that the edition does not know, and
+	// records them likewise.
+	SkipUnknown bool
 	// Until stops a follower when exactly the events up to this position are
 	// applied; 0 means never.
 	Until int64
