@@ -24,14 +24,16 @@ func (s *scope) allowComparing(ctx context.Context, live *ledger.Version) error 
 	if live == nil {
 		return nil
 	}
-	if err := s.databasesServer().AllowComparing(ctx, live.Database, s.target.OwnerRole); err != nil {
-		return s.onDatabases(err)
-	}
-	return nil
+	return s.guarded(ctx, func() error {
+		if err := s.databasesServer().AllowComparing(ctx, live.Database, s.target.OwnerRole); err != nil {
+			return s.onDatabases(err)
+		}
+		return nil
+	})
 }
 
 // forbidComparing takes from a version the right to read the databases of
-// others.
+// others. It is to be called in a guard.
 func (s *scope) forbidComparing(ctx context.Context, v *ledger.Version) error {
 	var others []string
 	for _, other := range s.versions {

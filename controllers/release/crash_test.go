@@ -3,61 +3,81 @@ package release
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	corev1 "k8s.io/api/core/v1"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
-// The operator is ended at every one of its writes to the API server, before
-// it and after it, on the way to live and on the way to the next version. A new
-// one must bring the release to the same end.
+// The operator is ended at every one of its side effects, in the cluster and on
+// the servers, before it and after it: on the way to live, on the way to the
+// next version, and on the way back that the operator takes by itself. A new one
+// must bring the release to the same end.
 func TestAnOperatorThatEndsAtAnyWriteIsReplaced(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
-			w := newWorld(t)
-			w.newRelease()
-			crashes := w.crashOn(isLive("3.1.2"), after)
-			w.release("3.2.0")
-			crashes += w.crashOn(isLive("3.2.0"), after)
+	for _, mode := range []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,after=%t", mode, after), func(t *testing.T) {
+				w := newWorld(t)
+				w.newRelease(func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.Mode = mode })
+				crashes := w.crashOn(isLive("3.1.2"), after)
+				w.release("3.2.0")
+				crashes += w.crashOn(isLive("3.2.0"), after)
+				if crashes < 60 {
+					t.Errorf("only %d crashes", crashes)
+				}
+				w.onlyAppends("3.2.0", "3.1.2")
 
-			if crashes < 20 {
-				t.Errorf("only %d crashes", crashes)
-			}
-			w.must(w.kubelet.append("3.2.0", 1))
-			if err := w.kubelet.append("3.1.2", 1); err == nil {
-				t.Error("the old version can still append")
-			}
-			if jobs := append(w.jobs("3.1.2"), w.jobs("3.2.0")...); len(jobs) != 6 {
-				t.Errorf("the Jobs are %v", jobs)
-			}
-		})
+				w.kubelet.wait(5 * time.Second)
+				w.kubelet.ready("3.2.0", corev1.ConditionFalse)
+				w.kubelet.wait(unreadyFor)
+				if crashes := w.crashOn(isHeldAt("3.1.2"), after); crashes < 10 {
+					t.Errorf("only %d crashes on the way back", crashes)
+				}
+				w.onlyAppends("3.1.2", "3.2.0")
+				if jobs := append(w.jobs("3.1.2"), w.jobs("3.2.0")...); len(jobs) != 7 {
+					t.Errorf("the Jobs are %v", jobs)
+				}
+			})
+		}
 	}
 }
 
-// crashOn lets each operator live for one write, and returns how many there
-// were.
+// onlyAppends checks that one version can write and the other cannot.
+func (w *world) onlyAppends(live, other string) {
+	w.t.Helper()
+	if got := w.selected("nawhas-api"); got != live {
+		w.t.Errorf("the Service leads to %q", got)
+	}
+	if err := w.kubelet.append(live, 1); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.kubelet.append(other, 1); err == nil {
+		w.t.Errorf("version %s can still append", other)
+	}
+}
+
+// crashOn ends an operator at each of its side effects, once, and returns how
+// many there were.
 func (w *world) crashOn(done func(*v1alpha1.NawhasRelease) bool, after bool) (crashes int) {
 	w.t.Helper()
-	left := 1 // a write that never comes to pass would never be passed
-	if after {
-		left = 0
-	}
+	survived := map[string]bool{}
 	for range 10 * passes {
-		crashing := &crashingClient{Client: cluster, left: left, after: after}
-		w.restart(crashing)
-		for range 10 {
+		end := &crash{survived: survived, after: after, statements: map[*pgx.Conn][]string{}}
+		w.restart(&crashingClient{Client: cluster, crash: end})
+		w.reconciler.Tracer = end
+		for range passes {
 			_, err := w.pass()
 			w.kubelet.work()
 			if done(w.get()) {
-				return crashes
+				return len(survived)
 			}
-			if err != nil || crashing.dead {
+			if err != nil || end.dead {
 				break
 			}
 		}
-		if crashing.dead {
-			crashes++
-		}
 	}
-	w.t.Fatalf("not done after %d crashes:\n%s", crashes, w.told())
-	return crashes
+	w.t.Fatalf("not done after %d crashes:\n%s", len(survived), w.told())
+	return 0
 }

@@ -36,23 +36,23 @@ func TestRetirable(t *testing.T) {
 	target := aVersion("3.3.0", ledger.Candidate)
 	for name, c := range map[string]struct {
 		versions  []*ledger.Version
-		target    *ledger.Version
+		wanted    string
 		retention int
 		want      []string
 	}{
-		"nothing to keep but the live one":   {[]*ledger.Version{live}, live, 1, nil},
-		"a candidate that is wanted":         {[]*ledger.Version{target, live}, target, 1, nil},
-		"a candidate that no longer is":      {[]*ledger.Version{target, live}, live, 5, []string{"3.3.0"}},
-		"a warm one within its window":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), time.Hour)}, live, 1, nil},
-		"a warm one behind its window":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window)}, live, 1, []string{"3.1.2"}},
-		"a warm one within the retention":    {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window)}, live, 2, nil},
-		"the newest warm one is kept":        {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window), warmFor(aVersion("3.1.1", ledger.Warm), 2*window)}, live, 2, []string{"3.1.1"}},
-		"a warm one that nobody wants":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), 9*window)}, nil, 1, []string{"3.1.2"}},
-		"one that is being removed is known": {[]*ledger.Version{live, aVersion("3.1.2", ledger.Retiring)}, live, 1, nil},
+		"nothing to keep but the live one":   {[]*ledger.Version{live}, "3.2.0", 1, nil},
+		"a candidate that is wanted":         {[]*ledger.Version{target, live}, "3.3.0", 1, nil},
+		"a candidate that no longer is":      {[]*ledger.Version{target, live}, "3.2.0", 5, []string{"3.3.0"}},
+		"a warm one within its window":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), time.Hour)}, "3.2.0", 1, nil},
+		"a warm one behind its window":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window)}, "3.2.0", 1, []string{"3.1.2"}},
+		"a warm one within the retention":    {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window)}, "3.2.0", 2, nil},
+		"the newest warm one is kept":        {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), window), warmFor(aVersion("3.1.1", ledger.Warm), 2*window)}, "3.2.0", 2, []string{"3.1.1"}},
+		"a warm one that nobody wants":       {[]*ledger.Version{live, warmFor(aVersion("3.1.2", ledger.Warm), 9*window)}, "", 1, []string{"3.1.2"}},
+		"one that is being removed is known": {[]*ledger.Version{live, aVersion("3.1.2", ledger.Retiring)}, "3.2.0", 1, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, v := range retirable(c.versions, c.target, c.retention, window, noon) {
+			for _, v := range retirable(c.versions, []string{c.wanted}, c.retention, window, noon) {
 				got = append(got, v.Version)
 			}
 			if !slices.Equal(got, c.want) {
@@ -63,30 +63,32 @@ func TestRetirable(t *testing.T) {
 }
 
 func TestNeeds(t *testing.T) {
-	rollback := v1alpha1.RollbackSpec{Window: &metav1.Duration{Duration: time.Hour}, KeepPodsFor: &metav1.Duration{Duration: 15 * time.Minute}}
+	keep := keeping{window: time.Hour, pods: 15 * time.Minute}
 	for name, c := range map[string]struct {
-		v      *ledger.Version
-		wanted bool
-		want   needs
+		v       *ledger.Version
+		wanted  bool
+		want    needs
+		outdone bool
 	}{
-		"live":                          {aVersion("1.0.0", ledger.Live), true, needs{follower: true, pods: true}},
-		"live, another is wanted":       {aVersion("1.0.0", ledger.Live), false, needs{follower: true, pods: true}},
-		"warm, just now":                {warmFor(aVersion("1.0.0", ledger.Warm), time.Minute), false, needs{follower: true, pods: true}},
-		"warm for a while":              {warmFor(aVersion("1.0.0", ledger.Warm), 30*time.Minute), false, needs{follower: true}},
-		"warm, its window over":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), false, needs{}},
-		"warm and wanted again":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), true, needs{follower: true, pods: true, preview: true}},
-		"candidate, empty":              {aVersion("1.0.0", ledger.Candidate), true, needs{}},
-		"candidate, replayed":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed), true, needs{}},
-		"candidate, verified":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), true, needs{follower: true, pods: true, preview: true}},
-		"candidate, no longer wanted":   {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), false, needs{}},
-		"what is removed needs nothing": {aVersion("1.0.0", ledger.Retiring), true, needs{}},
+		"live":                          {aVersion("1.0.0", ledger.Live), true, needs{follower: true, pods: true}, false},
+		"live, another is wanted":       {aVersion("1.0.0", ledger.Live), false, needs{follower: true, pods: true}, false},
+		"warm, just now":                {warmFor(aVersion("1.0.0", ledger.Warm), time.Minute), false, needs{follower: true, pods: true}, false},
+		"warm for a while":              {warmFor(aVersion("1.0.0", ledger.Warm), 30*time.Minute), false, needs{follower: true}, false},
+		"warm, its window over":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), false, needs{}, false},
+		"warm and wanted again":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), true, needs{follower: true, pods: true, preview: true}, false},
+		"warm, others more recently":    {warmFor(aVersion("1.0.0", ledger.Warm), time.Minute), false, needs{}, true},
+		"candidate, empty":              {aVersion("1.0.0", ledger.Candidate), true, needs{}, false},
+		"candidate, replayed":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed), true, needs{}, false},
+		"candidate, verified":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), true, needs{follower: true, pods: true, preview: true}, false},
+		"candidate, no longer wanted":   {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed, v1alpha1.ConditionVerified), false, needs{}, false},
+		"what is removed needs nothing": {aVersion("1.0.0", ledger.Retiring), true, needs{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var target *ledger.Version
 			if c.wanted {
 				target = c.v
 			}
-			if got := needsOf(c.v, target, rollback, noon); got != c.want {
+			if got := needsOf(c.v, target, keep, !c.outdone, noon); got != c.want {
 				t.Errorf("needs %+v, want %+v", got, c.want)
 			}
 		})

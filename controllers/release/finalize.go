@@ -80,21 +80,24 @@ func (r *Reconciler) forbidAll(ctx context.Context, s *scope) error {
 		if !s.canAppend(v) {
 			continue
 		}
-		if err := s.log.ForbidAppending(ctx, s.sourcePool, v.AppRole); err != nil {
-			return s.onSource(err)
+		if err := s.forbidAppending(ctx, v); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // hopeless reports whether waiting is of no use: the Secret with the connection
-// is gone, as in a namespace that is being deleted, or the server has not
-// answered for too long.
+// is gone, as in a namespace that is being deleted, the source knows nothing of
+// the release, or the server has not answered for too long.
 func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return false
 	}
 	if _, gone := errors.AsType[*secretError](err); gone {
+		return true
+	}
+	if _, foreign := errors.AsType[*ledger.ForeignError](err); foreign {
 		return true
 	}
 	namespace := &corev1.Namespace{}
@@ -107,6 +110,7 @@ func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 func (r *Reconciler) release(ctx context.Context, s *scope) error {
 	r.servers.forget(s.key())
 	r.suitable.Delete(s.key())
+	r.claimed.Delete(s.key())
 	before := s.release.DeepCopy()
 	controllerutil.RemoveFinalizer(s.release, v1alpha1.Finalizer)
 	err := r.Client.Patch(ctx, s.release, client.MergeFrom(before))

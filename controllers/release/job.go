@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -34,6 +35,8 @@ const annotationAttempt = "releases.nawhas.com/attempt"
 
 // step is a stage that is one Job.
 type step struct {
+	// of is the version that the Job is for, nil for the target.
+	of      *ledger.Version
 	name    string
 	command []string
 	spec    v1alpha1.StepSpec
@@ -59,7 +62,7 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	attempt := 1
 	if existing != nil {
 		state := progress{job: existing, verdict: judgeJob(existing, s.podsOf(existing))}
-		if !outdated(existing, p, current) {
+		if !outdated(existing, p, s.target, current) {
 			if !state.failed {
 				return state, nil
 			}
@@ -84,22 +87,38 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	return progress{}, r.apply(ctx, s, job)
 }
 
-// outdated reports whether a Job runs another image than the plan's, or was
-// told other things than the step says now: they were corrected. Variables that
-// an older operator did not know make no difference.
-func outdated(job *batchv1.Job, p *plan, current step) bool {
+// outdated reports whether a Job proves nothing any more: it runs another image
+// than the plan's, or was told other things than the step says now, because they
+// were corrected; or it verified the version before the version was live and sent
+// back. Variables that an older operator did not know make no difference.
+func outdated(job *batchv1.Job, p *plan, v *ledger.Version, current step) bool {
 	container := job.Spec.Template.Spec.Containers[0]
-	if container.Image != p.image() {
+	if container.Image != p.image() || current.name == verifyStep && livesOf(job) != v.Drains ||
+		current.name == replayStep && variable(container.Env, skipEventsVariable) != strings.Join(p.Replay.SkipEvents, ",") {
 		return true
 	}
-	told := map[string]string{}
-	for _, variable := range container.Env {
-		told[variable.Name] = variable.Value
-	}
-	return slices.ContainsFunc(current.env, func(variable corev1.EnvVar) bool {
-		value, known := told[variable.Name]
-		return known && value != variable.Value
+	return slices.ContainsFunc(current.env, func(wanted corev1.EnvVar) bool {
+		known := slices.ContainsFunc(container.Env, func(had corev1.EnvVar) bool { return had.Name == wanted.Name })
+		return known && variable(container.Env, wanted.Name) != wanted.Value
 	})
+}
+
+func variable(env []corev1.EnvVar, name string) string {
+	for i := range env {
+		if env[i].Name == name {
+			return env[i].Value
+		}
+	}
+	return ""
+}
+
+// livesOf is how often the version had been live when the Job was made.
+func livesOf(job *batchv1.Job) int32 {
+	lives, err := strconv.ParseInt(job.Annotations[v1alpha1.AnnotationDrained], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(lives)
 }
 
 func latestJob(jobs []batchv1.Job, v *ledger.Version, name string) *batchv1.Job {
@@ -149,7 +168,10 @@ func (s *scope) podsOf(job *batchv1.Job) []corev1.Pod {
 }
 
 func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current step, attempt int) (*batchv1.Job, error) {
-	v := s.target
+	v := current.of
+	if v == nil {
+		v = s.target
+	}
 	c, err := r.loadCredentials(ctx, s, v, ownerSide)
 	if err != nil {
 		return nil, err
@@ -183,6 +205,9 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.timeout.Seconds()))
 	}
 	job.Annotations = map[string]string{v1alpha1.AnnotationBuild: v.Build.String(), annotationAttempt: strconv.Itoa(attempt)}
+	if v.Drains > 0 {
+		job.Annotations[v1alpha1.AnnotationDrained] = strconv.Itoa(int(v.Drains))
+	}
 	return job, nil
 }
 

@@ -11,10 +11,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -35,6 +37,10 @@ type kubelet struct {
 	behind int64
 	// verifies is what the verification does, with the credentials of its pod.
 	verifies func(job *batchv1.Job)
+	// unwired leaves EndpointSlices as they are.
+	unwired bool
+	// stuck are versions whose followers cannot go on, and why.
+	stuck map[string]*ledger.Problem
 }
 
 func (k *kubelet) work() {
@@ -53,6 +59,52 @@ func (k *kubelet) work() {
 		k.roll(&deployments.Items[i])
 	}
 	k.collect()
+	k.wire()
+}
+
+// wire lists the ready pods of each Service in an EndpointSlice, as its
+// controller does.
+func (k *kubelet) wire() {
+	if k.unwired {
+		return
+	}
+	var services corev1.ServiceList
+	k.must(cluster.List(k.t.Context(), &services, client.InNamespace(k.namespace)))
+	for i := range services.Items {
+		service := &services.Items[i]
+		slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: service.Name + "-1"}, AddressType: discoveryv1.AddressTypeIPv4}
+		_, err := controllerutil.CreateOrUpdate(k.t.Context(), cluster, slice, func() error {
+			slice.Labels = merged(service.Labels, map[string]string{discoveryv1.LabelServiceName: service.Name})
+			slice.Endpoints = k.endpoints(service.Spec.Selector)
+			return nil
+		})
+		k.must(err)
+	}
+}
+
+func (k *kubelet) endpoints(selector map[string]string) []discoveryv1.Endpoint {
+	var all []discoveryv1.Endpoint
+	for i, pod := range k.pods(selector) {
+		if ready := podCondition(&pod, corev1.PodReady); ready != nil && ready.Status == corev1.ConditionTrue {
+			all = append(all, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
+				TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: k.namespace, Name: pod.Name}})
+		}
+	}
+	return all
+}
+
+// ready sets whether the pods of a version's workloads are ready.
+func (k *kubelet) ready(version string, status corev1.ConditionStatus) {
+	k.t.Helper()
+	for _, pod := range k.pods(map[string]string{v1alpha1.LabelVersion: version, v1alpha1.LabelWorkload: "api"}) {
+		pod.Status.Conditions = k.readiness(status)
+		k.must(cluster.Status().Update(k.t.Context(), &pod))
+	}
+}
+
+func (k *kubelet) readiness(status corev1.ConditionStatus) []corev1.PodCondition {
+	now := metav1.NewTime(k.clock.Now())
+	return []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: now}, {Type: corev1.ContainersReady, Status: status, LastTransitionTime: now}}
 }
 
 func (k *kubelet) run(job *batchv1.Job) {
@@ -101,6 +153,7 @@ func (k *kubelet) program(stage string, template corev1.PodTemplateSpec) {
 	switch stage {
 	case "migrate":
 		conn := k.dial(template, "NAWHAS_DATABASE_URL")
+		defer func() { _ = conn.Close(context.Background()) }()
 		_, err := conn.Exec(k.t.Context(), "CREATE TABLE IF NOT EXISTS reciters (id uuid PRIMARY KEY)")
 		k.must(err)
 	case "replay":
@@ -112,9 +165,17 @@ func (k *kubelet) program(stage string, template corev1.PodTemplateSpec) {
 func (k *kubelet) report(template corev1.PodTemplateSpec, behind int64) {
 	k.t.Helper()
 	conn := k.dial(template, "NAWHAS_SOURCE_URL")
+	defer func() { _ = conn.Close(context.Background()) }()
 	var head int64
 	k.must(conn.QueryRow(k.t.Context(), "SELECT coalesce(max(position), 0) FROM events").Scan(&head))
-	k.must(ledger.NewReporter(conn).Report(k.t.Context(), ledger.Progress{Stage: "complete", Position: max(0, head-behind), Target: head}))
+	problem := k.stuck[template.Labels[v1alpha1.LabelVersion]]
+	if problem != nil && problem.Kind == ledger.KindUnknown && k.variable(template, unknownEventsVariable) != "" {
+		problem = nil
+	}
+	if problem != nil {
+		head = problem.Position - 1
+	}
+	k.must(ledger.NewReporter(conn).Report(k.t.Context(), ledger.Progress{Stage: "complete", Position: max(0, head-behind), Target: head, Problem: problem}))
 }
 
 // dial connects with a variable of the pod's first container.
@@ -140,7 +201,6 @@ func (k *kubelet) variable(template corev1.PodTemplateSpec, name string) string 
 		k.must(cluster.Get(k.t.Context(), client.ObjectKey{Namespace: k.namespace, Name: ref.Name}, secret))
 		return string(secret.Data[ref.Key])
 	}
-	k.t.Fatalf("the pod has no variable %s", name)
 	return ""
 }
 
@@ -204,6 +264,11 @@ func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTempl
 	}
 	pod.Spec.AutomountServiceAccountToken = ptr.To(false)
 	k.must(cluster.Create(k.t.Context(), pod))
+	started := metav1.NewTime(k.clock.Now())
+	pod.Status.StartTime = &started
+	if state.Running != nil {
+		pod.Status.Conditions = k.readiness(corev1.ConditionTrue)
+	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, ImageID: "sha256:abc", State: state}}
 	k.must(cluster.Status().Update(k.t.Context(), pod))
 }
@@ -231,6 +296,7 @@ func (k *kubelet) append(version string, n int) error {
 	d := &appsv1.Deployment{}
 	k.must(cluster.Get(k.t.Context(), types.NamespacedName{Namespace: k.namespace, Name: "nawhas-api-" + strings.ReplaceAll(version, ".", "-")}, d))
 	conn := k.dial(d.Spec.Template, "NAWHAS_SOURCE_URL")
+	defer func() { _ = conn.Close(context.Background()) }()
 	for range n {
 		if _, err := conn.Exec(k.t.Context(), "INSERT INTO events (id, name, version, payload) VALUES (gen_random_uuid(), 'ReciterCreated', 1, '{}')"); err != nil {
 			return fmt.Errorf("append as version %s: %w", version, err)

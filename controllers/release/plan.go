@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
 // plan is the part of a spec that belongs to a version: its image, its commands
@@ -28,6 +30,9 @@ type plan struct {
 
 	// pinned is the image that built the version's database, once there is one.
 	pinned string
+	// frozen is the plan as it was kept, and digest tells it from others.
+	frozen []byte
+	digest string
 }
 
 func planOf(spec *v1alpha1.NawhasReleaseSpec) *plan {
@@ -52,11 +57,13 @@ func (p *plan) wantedImage() string {
 	return p.Image.Repository + ":" + tag
 }
 
-// scaled is the plan with the replicas of the present spec, which apply to all
-// versions at once. Workloads that the spec no longer has keep theirs.
+// scaled is the plan with the replicas of the present spec, and the events that
+// it skips: both apply to all versions at once. Workloads that the spec no
+// longer has keep theirs.
 func (p *plan) scaled(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	scaled := *p
 	scaled.Workloads = append([]v1alpha1.Workload(nil), p.Workloads...)
+	scaled.Replay.SkipEvents = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Replay.SkipEvents, spec.Replay.SkipEvents))))
 	for i := range scaled.Workloads {
 		for _, wanted := range spec.Workloads {
 			if wanted.Name == scaled.Workloads[i].Name {
@@ -79,13 +86,14 @@ func (s *scope) pinImages() {
 
 // refusedImage says so when the spec asks for another image than the one that
 // built the version's database. It is not obeyed.
-func (s *scope) refusedImage() outcome {
+func (s *scope) refusedImage() *outcome {
 	p := s.plans[s.release.Spec.Version]
 	if p.pinned == "" || p.pinned == p.wantedImage() {
-		return passed("")
+		return nil
 	}
-	return blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
+	result := blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
 		"the database of version %s was built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0)
+	return &result
 }
 
 // loadPlans freezes the plan of spec.version and reads those of the others.
@@ -103,8 +111,8 @@ func (r *Reconciler) loadPlans(ctx context.Context, s *scope) error {
 	newest := map[string]int64{}
 	for i := range frozen.Items {
 		revision := &frozen.Items[i]
-		old := &plan{}
-		if err := json.Unmarshal(revision.Data.Raw, old); err != nil {
+		old, err := thawed(revision.Data.Raw)
+		if err != nil {
 			return fmt.Errorf("read ControllerRevision %s: %w", revision.Name, err)
 		}
 		if old.Version != present.Version && revision.Revision > newest[old.Version] {
@@ -122,8 +130,8 @@ func (r *Reconciler) freeze(ctx context.Context, s *scope, p *plan) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
 	}
-	sum := sha256.Sum256(data)
-	name := objectName(s.release.Name, p.Version, "plan", hex.EncodeToString(sum[:4]))
+	p.frozen, p.digest = data, digestOf(data)
+	name := objectName(s.release.Name, p.Version, "plan", p.digest)
 	existing := &appsv1.ControllerRevision{}
 	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
 	if err == nil {
@@ -139,4 +147,61 @@ func (r *Reconciler) freeze(ctx context.Context, s *scope, p *plan) error {
 		Revision:   s.release.Generation,
 	}
 	return r.apply(ctx, s, revision)
+}
+
+func thawed(data []byte) (*plan, error) {
+	p := &plan{frozen: data, digest: digestOf(data)}
+	if err := json.Unmarshal(data, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:4])
+}
+
+// keepPlans records in the ledger what the versions run, and brings back from
+// there what the cluster has lost: a version that is live stays so, and comes
+// back as it was, although all objects were deleted.
+func (r *Reconciler) keepPlans(ctx context.Context, s *scope) error {
+	for _, v := range s.versions {
+		p, ok := s.plans[v.Version]
+		if !ok {
+			if err := r.restorePlan(ctx, s, v); err != nil {
+				return err
+			}
+			continue
+		}
+		if v.PlanDigest == p.digest || v.PlanDigest != "" && v.Version != s.release.Spec.Version {
+			continue
+		}
+		if err := s.ledger.KeepPlan(ctx, v, p.digest, p.frozen); err != nil {
+			return err
+		}
+		v.PlanDigest = p.digest
+	}
+	return nil
+}
+
+func (r *Reconciler) restorePlan(ctx context.Context, s *scope, v *ledger.Version) error {
+	data, err := s.ledger.Plan(ctx, v)
+	if err != nil {
+		return s.onSource(err)
+	}
+	if data == nil {
+		return nil
+	}
+	p, err := thawed(data)
+	if err != nil {
+		return fmt.Errorf("read the plan of version %s in the ledger: %w", v.Version, err)
+	}
+	if err := r.freeze(ctx, s, p); err != nil {
+		return err
+	}
+	p = p.scaled(&s.release.Spec)
+	p.pinned = v.Image
+	s.plans[v.Version] = p
+	return nil
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"maps"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,21 @@ func environment(s *scope, v *ledger.Version, c *credentials) []corev1.EnvVar {
 		}})
 	}
 	return env
+}
+
+// Variables that replays and followers get only when there is something to
+// say, so that pods of releases which say nothing stay as they are.
+const (
+	skipEventsVariable    = "NAWHAS_SKIP_EVENTS"
+	unknownEventsVariable = "NAWHAS_UNKNOWN_EVENTS"
+)
+
+// skipping names the events that a version passes over.
+func skipping(p *plan) []corev1.EnvVar {
+	if len(p.Replay.SkipEvents) == 0 {
+		return nil
+	}
+	return []corev1.EnvVar{{Name: skipEventsVariable, Value: strings.Join(p.Replay.SkipEvents, ",")}}
 }
 
 // equip completes a pod template: variables, images, pull Secrets, certificates

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,6 +43,8 @@ type Reconciler struct {
 	Client   client.Client
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// Tracer hears of every statement to the servers, nil when nobody does.
+	Tracer pgx.QueryTracer
 
 	servers *servers
 	// suitable are the connections of each release that were checked.
@@ -49,6 +52,8 @@ type Reconciler struct {
 	// equipped are the versions whose roles and database were made sure of, each
 	// with a digest of what was.
 	equipped sync.Map
+	// claimed are the releases whose Services carry this process' epoch.
+	claimed sync.Map
 }
 
 // New makes a Reconciler.
@@ -66,6 +71,7 @@ func (r *Reconciler) Close() { r.servers.close() }
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services;secrets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -76,7 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.Client.Get(ctx, request.NamespacedName, release); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	s := &scope{release: release, now: r.Clock.Now()}
+	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
 	before := release.DeepCopy()
 	var result ctrl.Result
 	var err error
@@ -119,15 +125,49 @@ func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, erro
 		s.fillMissing(stages[1:])
 		return way, err
 	}
-	way, err := walk(ctx, s, stages)
+	watched, err := r.observe(ctx, s)
+	if err != nil {
+		problem := explain(err)
+		watched = blocked(problem.reason, problem.message, pollSlow)
+	}
+	way := watched
+	if err == nil && s.choice.refused == nil {
+		way, err = walk(ctx, s, stages)
+	}
 	if upkeepErr := r.upkeep(ctx, s); upkeepErr != nil && err == nil {
 		problem := explain(upkeepErr)
 		return blocked(problem.reason, problem.message, pollSlow), upkeepErr
 	}
-	if refused := s.refusedImage(); err == nil && way.passed && !refused.passed {
-		way = refused
+	return s.resume(way, watched), err
+}
+
+// resume is what the release has come to. When all stages are passed there may
+// still be something to say: why another version than spec.version is live, or
+// what is wrong with the one that is.
+func (s *scope) resume(way, watched outcome) outcome {
+	result := s.said(way, watched)
+	if watched.again > 0 && (result.again == 0 || watched.again < result.again) {
+		result.again = watched.again
 	}
-	return way, err
+	return result
+}
+
+func (s *scope) said(way, watched outcome) outcome {
+	if s.choice.refused != nil {
+		return *s.choice.refused
+	}
+	if !way.passed {
+		if s.choice.instead != nil {
+			way.message = fmt.Sprintf("going back to version %s: %s", s.choice.version, way.message)
+		}
+		return way
+	}
+	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), s.refusedImage()} {
+		if result != nil && !result.passed {
+			return *result
+		}
+	}
+	return way
 }
 
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
@@ -140,7 +180,16 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if err := r.connect(ctx, s); err != nil {
 		return err
 	}
-	return r.gatherDatabases(ctx, s)
+	if err := r.gatherDatabases(ctx, s); err != nil {
+		return err
+	}
+	if err := r.keepPlans(ctx, s); err != nil {
+		return err
+	}
+	if err := r.claim(ctx, s); err != nil {
+		return err
+	}
+	return r.liftHolds(ctx, s)
 }
 
 func (r *Reconciler) stages() []stage {
@@ -187,14 +236,14 @@ func (r *Reconciler) announce(ctx context.Context, s *scope, before []metav1.Con
 		if !changed || !worthTelling(condition) {
 			continue
 		}
-		ctrl.LoggerFrom(ctx).Info(condition.Message, "version", s.release.Spec.Version, "condition", condition.Type, "status", condition.Status, "reason", condition.Reason)
+		ctrl.LoggerFrom(ctx).Info(condition.Message, "version", s.choice.version, "condition", condition.Type, "status", condition.Status, "reason", condition.Reason)
 		kind := eventNormal
-		if condition.Type == v1alpha1.ConditionStalled {
+		if condition.Type == v1alpha1.ConditionStalled || condition.Type == v1alpha1.ConditionDiverged {
 			kind = eventWarning
 		}
 		message := condition.Message
 		if slices.Contains(v1alpha1.Stages(), condition.Type) {
-			message = s.release.Spec.Version + ": " + message
+			message = s.choice.version + ": " + message
 		}
 		r.event(s, kind, firstOf(announced(condition), condition.Reason), message)
 	}
@@ -203,7 +252,7 @@ func (r *Reconciler) announce(ctx context.Context, s *scope, before []metav1.Con
 // worthTelling leaves out what another condition tells already.
 func worthTelling(condition metav1.Condition) bool {
 	switch condition.Type {
-	case v1alpha1.ConditionStalled, v1alpha1.ConditionReady:
+	case v1alpha1.ConditionStalled, v1alpha1.ConditionReady, v1alpha1.ConditionDiverged:
 		return condition.Status == metav1.ConditionTrue
 	case v1alpha1.ConditionReconciling, v1alpha1.ConditionRollbackReady:
 		return false

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,7 +20,7 @@ import (
 // decideRetirement records which versions are to be removed.
 func (r *Reconciler) decideRetirement(ctx context.Context, s *scope) error {
 	spec := s.release.Spec
-	unwanted := retirable(s.versions, s.target, int(ptr.Deref(spec.Retention.Versions, 2)), windowOf(spec.Rollback), s.now)
+	unwanted := retirable(s.versions, []string{spec.Version, s.choice.version}, int(ptr.Deref(spec.Retention.Versions, 2)), keepingOf(&spec).window, s.now)
 	for _, v := range unwanted {
 		if err := s.ledger.Retire(ctx, v); err != nil {
 			return err
@@ -32,23 +33,23 @@ func (r *Reconciler) decideRetirement(ctx context.Context, s *scope) error {
 	return s.reload(ctx)
 }
 
-// retirable are the versions that nobody needs: candidates that spec.version no
-// longer names, and warm versions beyond the retention whose window is over.
-// Versions are given the newest first.
-func retirable(versions []*ledger.Version, target *ledger.Version, retention int, window time.Duration, now time.Time) []*ledger.Version {
+// retirable are the versions that nobody needs: candidates that are no longer
+// wanted, and warm versions beyond the retention whose window is over. Versions
+// are given the newest first.
+func retirable(versions []*ledger.Version, wanted []string, retention int, window time.Duration, now time.Time) []*ledger.Version {
 	var unwanted []*ledger.Version
 	kept := 0
 	for _, v := range versions {
 		switch {
 		case v.Role == ledger.Retiring:
-		case v == target || v.Role == ledger.Live:
+		case v.Role == ledger.Live || slices.Contains(wanted, v.Version):
 			kept++
 		case v.Role == ledger.Candidate:
 			unwanted = append(unwanted, v)
 		}
 	}
 	for _, v := range versions {
-		if v.Role != ledger.Warm || v == target {
+		if v.Role != ledger.Warm || slices.Contains(wanted, v.Version) {
 			continue
 		}
 		inWindow := v.WarmSince == nil || now.Sub(*v.WarmSince) < window
@@ -61,13 +62,6 @@ func retirable(versions []*ledger.Version, target *ledger.Version, retention int
 	return unwanted
 }
 
-func windowOf(rollback v1alpha1.RollbackSpec) time.Duration {
-	if rollback.Window == nil {
-		return 0
-	}
-	return rollback.Window.Duration
-}
-
 // retire removes what a version has: first what runs, then its rights, then
 // its database and roles, last its entry in the ledger. It is called again
 // until nothing is left.
@@ -76,7 +70,7 @@ func (r *Reconciler) retire(ctx context.Context, s *scope, v *ledger.Version) er
 	if err != nil || !gone {
 		return err
 	}
-	if err := r.removeFromServers(ctx, s, v); err != nil {
+	if err := s.guarded(ctx, func() error { return r.removeFromServers(ctx, s, v) }); err != nil {
 		return err
 	}
 	if err := s.ledger.Retired(ctx, v); err != nil {
@@ -165,7 +159,7 @@ func (r *Reconciler) removeRecords(ctx context.Context, s *scope, v *ledger.Vers
 			return err
 		}
 	}
-	if v == s.target {
+	if v.Version == s.release.Spec.Version {
 		return nil
 	}
 	var plans appsv1.ControllerRevisionList

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,13 +32,18 @@ type scope struct {
 	ledger *ledger.Ledger
 	// versions are all that the ledger knows of, the newest first.
 	versions []*ledger.Version
-	// target is spec.version's entry, nil until it is begun.
+	// choice is the version that should be live now.
+	choice choice
+	// target is the chosen version's entry, nil until it is begun.
 	target *ledger.Version
 	// existing are the databases that the server has, by name.
 	existing map[string]bool
 	// appenders are the app roles that can append to the log.
 	appenders []string
-	head      int64
+	// writers are all that can, and neighbours the roles of other releases.
+	writers    eventlog.Writers
+	neighbours []string
+	head       int64
 
 	// plans are what each version runs, frozen at first sight.
 	plans map[string]*plan
@@ -44,6 +51,8 @@ type scope struct {
 	jobs        []batchv1.Job
 	deployments []appsv1.Deployment
 	pods        []corev1.Pod
+	services    []corev1.Service
+	slices      []discoveryv1.EndpointSlice
 }
 
 // gatherCluster reads what the cluster has of the release, from the cache.
@@ -61,7 +70,16 @@ func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, &pods, ours...); err != nil {
 		return fmt.Errorf("list Pods: %w", err)
 	}
-	s.jobs, s.deployments, s.pods = jobs.Items, deployments.Items, pods.Items
+	var services corev1.ServiceList
+	if err := r.Client.List(ctx, &services, ours...); err != nil {
+		return fmt.Errorf("list Services: %w", err)
+	}
+	// Their controller gives them the labels of their Service.
+	var slices discoveryv1.EndpointSliceList
+	if err := r.Client.List(ctx, &slices, ours...); err != nil {
+		return fmt.Errorf("list EndpointSlices: %w", err)
+	}
+	s.jobs, s.deployments, s.pods, s.services, s.slices = jobs.Items, deployments.Items, pods.Items, services.Items, slices.Items
 	return nil
 }
 
@@ -76,6 +94,7 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) error {
 	if s.databases, err = readConnection(ctx, r.Client, s.release.Namespace, "databases", spec.Databases.Connection); err != nil {
 		return err
 	}
+	s.source.config.Tracer, s.databases.config.Tracer = r.Tracer, r.Tracer
 	if s.sourcePool, err = r.servers.pool(ctx, s.source); err != nil {
 		return err
 	}
@@ -88,7 +107,7 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) error {
 // gatherDatabases reads the ledger, the head of the log and what exists on the
 // servers: a handful of short queries, whatever the number of versions.
 func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
-	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key())
+	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key(), s.release.Status.Installation)
 	if err != nil {
 		return s.onSource(err)
 	}
@@ -99,10 +118,22 @@ func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
 	if s.head, err = s.log.Head(ctx, s.sourcePool); err != nil {
 		return s.onSource(err)
 	}
-	if s.appenders, err = s.log.Appenders(ctx, s.sourcePool, appRoles(s.versions)); err != nil {
+	if err := s.gatherWriters(ctx); err != nil {
 		return s.onSource(err)
 	}
 	return s.gatherExisting(ctx)
+}
+
+func (s *scope) gatherWriters(ctx context.Context) error {
+	var err error
+	if s.appenders, err = s.log.Appenders(ctx, s.sourcePool, appRoles(s.versions)); err != nil {
+		return err
+	}
+	if s.writers, err = s.log.Writers(ctx, s.sourcePool); err != nil {
+		return err
+	}
+	s.neighbours, err = s.ledger.Neighbours(ctx)
+	return err
 }
 
 // reload reads the ledger anew, after something was recorded.
@@ -112,9 +143,10 @@ func (s *scope) reload(ctx context.Context) error {
 		return s.onSource(err)
 	}
 	s.versions, s.target = versions, nil
+	s.choice = choose(s.release.Spec.Version, s.release.Annotations[v1alpha1.AnnotationHold], versions)
 	defer s.pinImages()
 	for _, v := range versions {
-		if v.Version == s.release.Spec.Version {
+		if v.Version == s.choice.version {
 			s.target = v
 		}
 	}
@@ -154,21 +186,14 @@ func appRoles(versions []*ledger.Version) []string {
 }
 
 // live is the version that the ledger says the Services lead to, or nil.
-func (s *scope) live() *ledger.Version {
-	for _, v := range s.versions {
-		if v.Role == ledger.Live {
-			return v
-		}
-	}
-	return nil
-}
+func (s *scope) live() *ledger.Version { return liveOf(s.versions) }
 
 // previous is the version that a way back would lead to: the one that was live
-// last and is still warm.
+// last, is still warm and was not itself sent back.
 func (s *scope) previous() *ledger.Version {
 	var previous *ledger.Version
 	for _, v := range s.versions {
-		if v.Role == ledger.Warm && v.WarmSince != nil && (previous == nil || v.WarmSince.After(*previous.WarmSince)) {
+		if v.Role == ledger.Warm && v.Held == nil && v.WarmSince != nil && (previous == nil || v.WarmSince.After(*previous.WarmSince)) {
 			previous = v
 		}
 	}
@@ -176,6 +201,12 @@ func (s *scope) previous() *ledger.Version {
 }
 
 func (s *scope) canAppend(v *ledger.Version) bool { return slices.Contains(s.appenders, v.AppRole) }
+
+// guarded does something to a server while no other operator can take this
+// release over: the successor waits until it is done.
+func (s *scope) guarded(ctx context.Context, do func() error) error {
+	return s.ledger.Guard(ctx, func(pgx.Tx) error { return do() })
+}
 
 // lag is the number of events that a version's database has yet to apply, by
 // positions; holes count, so that it never says less than the truth.

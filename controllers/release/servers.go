@@ -6,15 +6,22 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
 const (
-	connectTimeout  = 5 * time.Second
-	connectionsEach = 4
-	idleConnection  = time.Minute
+	connectTimeout = 5 * time.Second
+	// connectionsEach leaves one for each release that is worked on while others
+	// hold one in a guard.
+	connectionsEach = concurrency + 2
+	// idleInTransaction bounds how long a guard of an operator that was lost with
+	// its node keeps a successor waiting.
+	idleInTransaction = "60s"
+	idleConnection    = time.Minute
 )
 
 // servers keeps one small pool for each connection string and one open ledger
@@ -50,6 +57,10 @@ func (s *servers) pool(ctx context.Context, c *connection) (*pgxpool.Pool, error
 	config.MaxConns = connectionsEach
 	config.MinConns = 0
 	config.MaxConnIdleTime = idleConnection
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '"+idleInTransaction+"'")
+		return err
+	}
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	if err != nil {
 		return nil, fmt.Errorf("prepare a pool: %w", err)
@@ -59,22 +70,29 @@ func (s *servers) pool(ctx context.Context, c *connection) (*pgxpool.Pool, error
 }
 
 // ledger opens the release's ledger once in this process' life, so that the
-// process has one epoch.
-func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release string) (*ledger.Ledger, error) {
+// process has one epoch. When the release is known to belong to an installation,
+// no other ledger will do.
+func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release, installation string) (*ledger.Ledger, error) {
 	s.mu.Lock()
-	open, ok := s.ledgers[release]
+	before, ok := s.ledgers[release]
 	s.mu.Unlock()
-	if ok && open.digest == c.digest() {
-		return open.ledger, nil
+	if ok && before.digest == c.digest() {
+		return before.ledger, nil
 	}
-	opened, err := ledger.Open(ctx, pool, release)
+	open := openLedger{digest: c.digest()}
+	var err error
+	if known, parseErr := uuid.Parse(installation); parseErr == nil {
+		open.ledger, err = ledger.OpenKnown(ctx, pool, release, known)
+	} else {
+		open.ledger, err = ledger.Open(ctx, pool, release)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ledgers[release] = openLedger{digest: c.digest(), ledger: opened}
-	return opened, nil
+	s.ledgers[release] = open
+	return open.ledger, nil
 }
 
 // forget drops what is kept for a release that is gone.

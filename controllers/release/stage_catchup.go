@@ -26,7 +26,7 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	}
 	ready, problem := s.workloadsReady(v, p)
 	if v.Checkpoint.Problem != nil {
-		return poisoned(s, v, progress{}), nil
+		return *s.stuckAt(v), nil
 	}
 	if problem.reason != "" {
 		return blocked(problem.reason, problem.message, 0), nil

@@ -24,6 +24,9 @@ func (st databaseStage) reconcile(ctx context.Context, s *scope) (outcome, error
 			return outcome{}, err
 		}
 	}
+	if diverged(s.target) && s.target.Role == ledger.Candidate {
+		return st.rebuild(ctx, s)
+	}
 	if s.target.Role == ledger.Retiring {
 		return waiting(v1alpha1.ReasonCreatingDatabase, fmt.Sprintf("version %s is still being removed; it is built anew afterwards", s.target.Version), pollFast), nil
 	}
@@ -61,6 +64,17 @@ func (st databaseStage) begin(ctx context.Context, s *scope) error {
 	return s.reload(ctx)
 }
 
+// rebuild gives up a candidate that was built from another log than the one
+// there is. Nobody uses it; it is built anew.
+func (st databaseStage) rebuild(ctx context.Context, s *scope) (outcome, error) {
+	message := fmt.Sprintf("the log changed while version %s was built: %s; it is built anew", s.target.Version, problemOf(s.target))
+	if err := s.ledger.Retire(ctx, s.target); err != nil {
+		return outcome{}, err
+	}
+	st.event(s, eventWarning, v1alpha1.ReasonDiverged, message)
+	return waiting(v1alpha1.ReasonCreatingDatabase, message, pollFast), s.reload(ctx)
+}
+
 // lost is what to say when a database that was built is no longer there. A
 // candidate is built anew; a live one is somebody's to decide.
 func (st databaseStage) lost(s *scope) outcome {
@@ -88,6 +102,14 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 	if known, ok := st.equipped.Load(s.key() + " " + v.Version); ok && known == made {
 		return nil
 	}
+	if err := s.guarded(ctx, func() error { return st.equipServers(ctx, s, v, owner, app) }); err != nil {
+		return err
+	}
+	st.equipped.Store(s.key()+" "+v.Version, made)
+	return nil
+}
+
+func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Version, owner, app *credentials) error {
 	if err := st.ensureRoles(ctx, s, v, owner, app); err != nil {
 		return err
 	}
@@ -96,11 +118,7 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 	if err := server.Ensure(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: s.stamp(v)}); err != nil {
 		return s.onDatabases(err)
 	}
-	if err := st.allowReading(ctx, s, names, owner); err != nil {
-		return err
-	}
-	st.equipped.Store(s.key()+" "+v.Version, made)
-	return nil
+	return st.allowReading(ctx, s, names, owner)
 }
 
 func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Version, sides ...*credentials) error {

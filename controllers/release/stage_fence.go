@@ -3,6 +3,8 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -13,14 +15,15 @@ import (
 
 // fenceStage closes the pen of every version that is no longer live: its pods
 // that ever received traffic are replaced, its right to append is taken, and
-// none of its transactions is left in the log. It owns Fenced.
+// none of its transactions is left in the log. It is proven by who can append,
+// not by what was revoked. It owns Fenced.
 type fenceStage struct{ *Reconciler }
 
 func (fenceStage) condition() string { return v1alpha1.ConditionFenced }
 
 func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	if s.target.Passed(v1alpha1.ConditionFenced) && !st.othersCanAppend(s) {
-		return passed("no other version can append to the log"), nil
+		return st.proven(s), nil
 	}
 	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionFenced); err != nil {
 		return outcome{}, err
@@ -33,10 +36,46 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 			return result, err
 		}
 	}
-	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionFenced, map[string]int{"versions": len(s.versions) - 1}); err != nil {
+	result := st.proven(s)
+	if !result.passed {
+		return result, nil
+	}
+	// Whatever the other versions have written is at or below this position.
+	watermark, err := s.log.Head(ctx, s.sourcePool)
+	if err != nil {
+		return outcome{}, s.onSource(err)
+	}
+	evidence := map[string]int64{"versions": int64(len(s.versions) - 1), "watermark": watermark}
+	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionFenced, evidence); err != nil {
 		return outcome{}, err
 	}
-	return passed("no other version can append to the log"), s.reload(ctx)
+	return result, s.reload(ctx)
+}
+
+// proven says who can append besides the version: nobody but the log's owner
+// and superusers, whom no REVOKE stops.
+func (fenceStage) proven(s *scope) outcome {
+	if others := s.strangers(); len(others) > 0 {
+		return blocked(v1alpha1.ReasonOthersCanAppend, fmt.Sprintf("besides version %s these can append to the log: %s; revoke it as the one who granted it (REVOKE INSERT ON … FROM …)",
+			s.target.Version, strings.Join(others, ", ")), pollSlow)
+	}
+	return passed(fmt.Sprintf("no other version can append to the log, nor anybody else but its owner (%s) and superusers (%s)",
+		strings.Join(s.writers.Owners, ", "), strings.Join(s.writers.Superusers, ", ")))
+}
+
+// strangers are the roles that can append and belong to no version of a release
+// in this ledger. The operator's accounts are members of the versions' roles,
+// and members of a neighbour's are that release's business.
+func (s *scope) strangers() []string {
+	known := slices.Concat(appRoles(s.versions), s.neighbours, s.operators())
+	var others []string
+	for _, writer := range s.writers.Granted {
+		writer.Through = slices.DeleteFunc(slices.Clone(writer.Through), func(g eventlog.Grant) bool { return slices.Contains(s.neighbours, g.Grantee) })
+		if len(writer.Through) > 0 && !slices.Contains(known, writer.Role) {
+			others = append(others, writer.String())
+		}
+	}
+	return others
 }
 
 func (st fenceStage) othersCanAppend(s *scope) bool {
@@ -54,16 +93,15 @@ func (st fenceStage) fence(ctx context.Context, s *scope, v *ledger.Version) (ou
 		if left := s.undrained(v); left != "" {
 			return waiting(v1alpha1.ReasonDraining, fmt.Sprintf("waiting until the pods of version %s that received traffic are gone (%s)", v.Version, left), pollFast), nil
 		}
-		if err := s.log.ForbidAppending(ctx, s.sourcePool, v.AppRole); err != nil {
-			return outcome{}, s.onSource(err)
+		if err := s.forbidAppending(ctx, v); err != nil {
+			return outcome{}, err
 		}
 		still, err := s.log.Appenders(ctx, s.sourcePool, []string{v.AppRole})
 		if err != nil {
 			return outcome{}, s.onSource(err)
 		}
 		if len(still) > 0 {
-			return blocked(v1alpha1.ReasonOthersCanAppend, fmt.Sprintf(
-				"role %s can still append to the log, by a grant of another role or a membership; revoke it as the one who granted it", v.AppRole), pollSlow), nil
+			return blocked(v1alpha1.ReasonOthersCanAppend, (&stillAppends{roles: s.named(still)}).Error(), pollSlow), nil
 		}
 	}
 	return st.settle(ctx, s, v)
@@ -80,13 +118,46 @@ func (st fenceStage) settle(ctx context.Context, s *scope, v *ledger.Version) (o
 		return passed(""), nil
 	}
 	oldest := oldestOf(holders)
+	if oldest.Prepared {
+		return blocked(v1alpha1.ReasonLogWriterStalled, fmt.Sprintf(
+			"a transaction of version %s is prepared and not finished; find it in pg_prepared_xacts of the source and run COMMIT PREPARED or ROLLBACK PREPARED", v.Version), pollProgress), nil
+	}
 	if timeout := s.release.Spec.Cutover.DrainTimeout; timeout != nil && oldest.Age() > timeout.Duration {
-		if _, err := versiondb.EndSessions(ctx, s.sourcePool, v.AppRole); err != nil {
+		err := s.guarded(ctx, func() error {
+			_, err := versiondb.EndSessions(ctx, s.sourcePool, v.AppRole)
+			return err
+		})
+		if err != nil {
 			return outcome{}, s.onSource(err)
 		}
 		st.event(s, eventWarning, "StragglersEnded", fmt.Sprintf("ended %d sessions of version %s that kept the log open", len(holders), v.Version))
 	}
 	return waiting(v1alpha1.ReasonDraining, fmt.Sprintf("session %d of version %s has appended to the log and not finished for %s", oldest.PID, v.Version, oldest.Age().Round(time.Second)), pollFast), nil
+}
+
+// forbidAppending takes a version's right to append.
+func (s *scope) forbidAppending(ctx context.Context, v *ledger.Version) error {
+	err := s.guarded(ctx, func() error { return s.log.ForbidAppending(ctx, s.sourcePool, v.AppRole) })
+	if err != nil {
+		return s.onSource(err)
+	}
+	return nil
+}
+
+// named says where roles have their right to append from, as far as it was
+// known at the beginning of the pass.
+func (s *scope) named(roles []string) []string {
+	var told []string
+	for _, role := range roles {
+		text := "role " + role
+		for _, writer := range s.writers.Granted {
+			if writer.Role == role || writer.Role == eventlog.Public {
+				text = "role " + role + ", " + writer.String()
+			}
+		}
+		told = append(told, text)
+	}
+	return told
 }
 
 func oldestOf(holders []eventlog.Holder) eventlog.Holder {

@@ -9,6 +9,9 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
+// replayStep names the Jobs that replay.
+const replayStep = "replay"
+
 // replayComplete is what a replay reports of its checkpoint at its end.
 const replayComplete = "complete"
 
@@ -25,7 +28,7 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := st.begin(ctx, s, p); err != nil {
 		return outcome{}, err
 	}
-	state, err := st.runJob(ctx, s, step{name: "replay", command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout})
+	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: skipping(p)})
 	switch {
 	case err != nil:
 		return outcome{}, err
@@ -82,9 +85,7 @@ func replayed(v *ledger.Version) string {
 }
 
 func poisoned(s *scope, v *ledger.Version, state progress) outcome {
-	problem := v.Checkpoint.Problem
-	result := blocked(v1alpha1.ReasonPoison, fmt.Sprintf("event %s (%s, version %d) at position %d cannot be applied by projector %q: %s; release a version that can, nothing that is live is touched",
-		problem.EventID, problem.Name, problem.Version, problem.Position, problem.Projector, problem.Message), pollSlow)
+	result := *s.stuckAt(v)
 	if !state.retryAt.IsZero() {
 		result.again = max(state.retryAt.Sub(s.now), time.Second)
 	}

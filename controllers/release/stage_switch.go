@@ -19,7 +19,9 @@ const markAge = time.Minute
 //
 // The order is what makes it safe to end in between: the watermark W1 is
 // reached, then the ledger says who is live, then the version may append, then
-// the Services lead to it. Whoever comes after a crash goes on from the ledger.
+// the Services lead to it, and at last the nodes' endpoints do. Whoever comes
+// after a crash goes on from the ledger. Mode Strict does the first of these in
+// one transaction that keeps all writers waiting.
 type switchStage struct{ *Reconciler }
 
 func (switchStage) condition() string { return v1alpha1.ConditionSwitched }
@@ -33,15 +35,17 @@ func (st switchStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	}
 	v := s.target
 	if !s.canAppend(v) {
-		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
-			return outcome{}, s.onSource(err)
+		if err := s.allowAppending(ctx, v); err != nil {
+			return outcome{}, err
 		}
-		s.appenders = append(s.appenders, v.AppRole)
 	}
 	if err := st.ensureServices(ctx, s, v); err != nil {
 		return outcome{}, err
 	}
 	if !v.Passed(v1alpha1.ConditionSwitched) {
+		if message := s.unreached(v); message != "" {
+			return waiting(v1alpha1.ReasonSwitching, message, pollFast), nil
+		}
 		if err := s.ledger.PassStage(ctx, v, v1alpha1.ConditionSwitched, map[string]int64{"checkpoint": v.Checkpoint.Position}); err != nil {
 			return outcome{}, err
 		}
@@ -57,7 +61,8 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if result, err := st.holdToEvidence(ctx, s); err != nil || !result.passed {
 		return result, err
 	}
-	if promotion := s.release.Spec.Promotion; promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
+	promotion := s.release.Spec.Promotion
+	if s.choice.instead == nil && promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
 		return waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow), nil
 	}
 	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionSwitched); err != nil {
@@ -70,6 +75,9 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	}
 	if s.target.Checkpoint.Position < *s.target.Mark {
 		return waiting(v1alpha1.ReasonSwitching, fmt.Sprintf("waiting until the database has applied position %d; it is at %d", *s.target.Mark, s.target.Checkpoint.Position), pollFast), nil
+	}
+	if s.release.Spec.Cutover.Mode == v1alpha1.CutoverStrict {
+		return st.takeStrictly(ctx, s)
 	}
 	if err := s.ledger.Switch(ctx, s.target); err != nil {
 		return outcome{}, err
@@ -90,6 +98,16 @@ func (st switchStage) mark(ctx context.Context, s *scope) error {
 		return err
 	}
 	return s.reload(ctx)
+}
+
+// allowAppending gives a live version its right to append.
+func (s *scope) allowAppending(ctx context.Context, v *ledger.Version) error {
+	err := s.guarded(ctx, func() error { return s.log.AllowAppending(ctx, s.sourcePool, v.AppRole) })
+	if err != nil {
+		return s.onSource(err)
+	}
+	s.appenders = append(s.appenders, v.AppRole)
+	return nil
 }
 
 func markStale(v *ledger.Version, now time.Time) bool {

@@ -85,7 +85,7 @@ func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (o
 		return blocked(v1alpha1.ReasonEvidenceRefused, fmt.Sprintf("Job %s is complete, but its evidence is refused: %s; delete the Job to have the database verified again",
 			state.job.Name, problem), pollSlow), nil
 	}
-	if err := s.forbidComparing(ctx, s.target); err != nil {
+	if err := s.guarded(ctx, func() error { return s.forbidComparing(ctx, s.target) }); err != nil {
 		return outcome{}, err
 	}
 	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionVerified, found); err != nil {

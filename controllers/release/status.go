@@ -15,6 +15,10 @@ import (
 func (s *scope) fillStatus() {
 	status := &s.release.Status
 	status.Live, status.Lag = "", nil
+	status.Hold, status.Installation = "", s.ledger.Installation().String()
+	if s.choice.refused == nil {
+		status.Hold = s.release.Annotations[v1alpha1.AnnotationHold]
+	}
 	if live := s.live(); live != nil {
 		status.Live = live.Version
 	}
@@ -31,7 +35,13 @@ func (s *scope) versionStatus(v *ledger.Version) v1alpha1.VersionStatus {
 	told := v1alpha1.VersionStatus{Version: v.Version, Role: v1alpha1.VersionRole(v.Role), Database: v.Database, Image: v.Image,
 		Stages: stagesOf(v), LiveSince: seconds(v.LiveSince)}
 	if v.Role == ledger.Warm && v.WarmSince != nil {
-		told.WarmUntil = seconds(ptr.To(v.WarmSince.Add(windowOf(s.release.Spec.Rollback))))
+		told.WarmUntil = seconds(ptr.To(v.WarmSince.Add(keepingOf(&s.release.Spec).window)))
+	}
+	if v.Role == ledger.Live && v.LiveSince != nil && !v.Passed(observed) && s.sendsBack(v) {
+		told.ObservedUntil = seconds(ptr.To(s.observedUntil(v)))
+	}
+	if v.Held != nil {
+		told.Held = shorten(v.Held.Message)
 	}
 	told.Verification = verificationStatus(v)
 	if followed(v) {

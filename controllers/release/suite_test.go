@@ -64,7 +64,7 @@ func runTests(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "connect to the API server:", err)
 		return 1
 	}
-	return pgtest.Run(m, &postgres)
+	return pgtest.Run(m, &postgres, "max_prepared_transactions=10")
 }
 
 // world is a namespace and a pair of accounts of its own on the shared servers.
@@ -85,6 +85,12 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
+	return another(t)
+}
+
+// another is a world beside the one that a test has already.
+func another(t *testing.T) *world {
+	t.Helper()
 	n := worlds.Add(1)
 	w := &world{t: t, namespace: fmt.Sprintf("world-%d", n), source: fmt.Sprintf("source_%d", n), databases: fmt.Sprintf("databases_%d", n),
 		sourceDatabase: fmt.Sprintf("log_%d", n), prefix: fmt.Sprintf("w%d_v", n), clock: clocktesting.NewFakePassiveClock(time.Now())}
@@ -186,7 +192,11 @@ func (w *world) release(version string) {
 
 // pass lets the operator make one pass.
 func (w *world) pass() (ctrl.Result, error) {
-	return w.reconciler.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}})
+	return w.reconciler.Reconcile(w.t.Context(), w.request())
+}
+
+func (w *world) request() ctrl.Request {
+	return ctrl.Request{NamespacedName: client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}}
 }
 
 // passes bounds how long a test waits: a release takes some tens of them.
@@ -239,6 +249,14 @@ func conditionOf(release *v1alpha1.NawhasRelease, condition string) metav1.Condi
 		}
 	}
 	return metav1.Condition{}
+}
+
+// isHeldAt says that spec.version was sent back, and which version is live and
+// alone in its stead.
+func isHeldAt(version string) func(*v1alpha1.NawhasRelease) bool {
+	return func(r *v1alpha1.NawhasRelease) bool {
+		return r.Status.Live == version && isTrue(r, v1alpha1.ConditionFenced) && conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonRolledBack
+	}
 }
 
 func isLive(version string) func(*v1alpha1.NawhasRelease) bool {

@@ -20,14 +20,29 @@ func (s *scope) summarize(way outcome) {
 	if s.ledger != nil {
 		status, reason, message := judgeRollback(s)
 		s.setCondition(v1alpha1.ConditionRollbackReady, status, reason, message)
+		s.summarizeDiverged()
 	}
+}
+
+// summarizeDiverged says whether a database that serves, or could come back,
+// was built from another log than the one there is.
+func (s *scope) summarizeDiverged() {
+	for _, v := range s.versions {
+		if diverged(v) && (v.Role == ledger.Live || v.Role == ledger.Warm) {
+			s.setCondition(v1alpha1.ConditionDiverged, metav1.ConditionTrue, v1alpha1.ReasonDiverged, fmt.Sprintf(
+				"the log is not the one that database %s of version %s was built from: they differ at position %d. It goes on serving what it has, and takes no new events; "+
+					"find out what happened to the source, or release a new version, which is built from the log as it is", v.Database, v.Version, v.Checkpoint.Problem.Position))
+			return
+		}
+	}
+	s.setCondition(v1alpha1.ConditionDiverged, metav1.ConditionFalse, v1alpha1.ReasonSameLog, "every database was built from this log")
 }
 
 // summarizeReady says whether spec.version is live. While it is, trouble of a
 // server makes a stage's condition false, but the release stays ready.
 func (s *scope) summarizeReady(way outcome) {
 	version := s.release.Spec.Version
-	if s.release.Status.Live == version && meta.IsStatusConditionTrue(s.release.Status.Conditions, v1alpha1.ConditionSwitched) {
+	if s.release.Status.Live == version && s.choice.version == version && meta.IsStatusConditionTrue(s.release.Status.Conditions, v1alpha1.ConditionSwitched) {
 		s.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonLive, fmt.Sprintf("version %s is live", version))
 		return
 	}
@@ -84,20 +99,24 @@ func (s *scope) summarizeAvailable() {
 func judgeRollback(s *scope) (status metav1.ConditionStatus, reason, message string) {
 	previous := s.previous()
 	if previous == nil {
-		return metav1.ConditionFalse, v1alpha1.ReasonNoPrevious, "no other version has been live and is kept"
+		return metav1.ConditionFalse, v1alpha1.ReasonNoPrevious, "no other version has been live, is kept and was not sent back"
 	}
-	until := previous.WarmSince.Add(windowOf(s.release.Spec.Rollback))
+	until := previous.WarmSince.Add(keepingOf(&s.release.Spec).window)
 	maxLag := ptr.Deref(s.release.Spec.Cutover.MaxLag, 0)
 	switch {
 	case s.now.After(until):
 		return metav1.ConditionFalse, v1alpha1.ReasonWindowExpired, fmt.Sprintf(
 			"version %s stopped being kept current at %s; going back to it takes as long as it needs to catch up", previous.Version, until.UTC().Format(time.RFC3339))
 	case previous.Checkpoint.Problem != nil:
-		return metav1.ConditionFalse, v1alpha1.ReasonPoison, fmt.Sprintf(
-			"version %s cannot apply event %s at position %d: %s", previous.Version, previous.Checkpoint.Problem.EventID, previous.Checkpoint.Problem.Position, previous.Checkpoint.Problem.Message)
+		found := s.stuckAt(previous)
+		return metav1.ConditionFalse, found.reason, found.message
 	case s.lag(previous) > maxLag:
 		return metav1.ConditionFalse, v1alpha1.ReasonLagging, fmt.Sprintf("the database of version %s is more than %d events behind", previous.Version, maxLag)
 	}
+	loss := "losing anything"
+	if s.skipsUnknown(previous) {
+		loss = "losing anything but events that it does not know, which table skipped_events of its database lists,"
+	}
 	return metav1.ConditionTrue, v1alpha1.ReasonSucceeded, fmt.Sprintf(
-		"version %s can come back without losing anything until %s: set spec.version to %s", previous.Version, until.UTC().Format(time.RFC3339), previous.Version)
+		"version %s can come back without %s until %s: set spec.version to %s", previous.Version, loss, until.UTC().Format(time.RFC3339), previous.Version)
 }

@@ -79,6 +79,9 @@ func explainTyped(err error) (trouble, bool) {
 	if e, ok := errors.AsType[*eventlog.StalledError](err); ok {
 		return trouble{v1alpha1.ReasonLogWriterStalled, e.Error()}, true
 	}
+	if e, ok := errors.AsType[*ledger.ForeignError](err); ok {
+		return trouble{v1alpha1.ReasonLedgerForeign, e.Error()}, true
+	}
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return trouble{v1alpha1.ReasonSuperseded, err.Error()}, true
 	}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
@@ -19,21 +22,56 @@ type needs struct {
 
 // needsOf decides what a version should have running by its role and by how
 // far it is. A candidate is not followed before it is verified: it then stands
-// where it is compared.
-func needsOf(v, target *ledger.Version, rollback v1alpha1.RollbackSpec, now time.Time) needs {
+// where it is compared. A warm version that is not among the most recent is not
+// kept current.
+func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time) needs {
 	wanted := v == target
 	switch v.Role {
 	case ledger.Live:
 		return needs{follower: true, pods: true}
 	case ledger.Warm:
-		inWindow := rollback.Window == nil || v.WarmSince != nil && now.Sub(*v.WarmSince) < rollback.Window.Duration
-		keepPods := rollback.KeepPodsFor == nil || v.WarmSince != nil && now.Sub(*v.WarmSince) < rollback.KeepPodsFor.Duration
-		return needs{follower: wanted || inWindow, pods: wanted || inWindow && keepPods, preview: wanted}
+		follow := recent && v.WarmSince != nil && now.Sub(*v.WarmSince) < keep.window
+		pods := follow && now.Sub(*v.WarmSince) < keep.pods
+		return needs{follower: wanted || follow, pods: wanted || pods, preview: wanted}
 	case ledger.Candidate:
 		verified := wanted && v.Passed(v1alpha1.ConditionVerified)
 		return needs{follower: verified, pods: verified, preview: verified}
 	}
 	return needs{}
+}
+
+// keeping is for how long previous versions are kept, and how many.
+type keeping struct {
+	window, pods time.Duration
+	warm         int
+}
+
+// keepingOf is what the spec asks for. While a version is watched, the one
+// before it must be able to come back.
+func keepingOf(spec *v1alpha1.NawhasReleaseSpec) keeping {
+	return keeping{
+		window: max(durationOf(spec.Rollback.Window), observeFor(spec)),
+		pods:   max(durationOf(spec.Rollback.KeepPodsFor), observeFor(spec)),
+		warm:   int(ptr.Deref(spec.Rollback.MaxWarm, 1)),
+	}
+}
+
+func durationOf(d *metav1.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return d.Duration
+}
+
+// isRecent reports whether a warm version is among the last ones that were live.
+func isRecent(v *ledger.Version, versions []*ledger.Version, among int) bool {
+	later := 0
+	for _, other := range versions {
+		if other.Role == ledger.Warm && other.WarmSince != nil && v.WarmSince != nil && other.WarmSince.After(*v.WarmSince) {
+			later++
+		}
+	}
+	return later < among
 }
 
 // upkeep gives every version what it should have running, puts back what was
@@ -56,7 +94,13 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	if v.Role == ledger.Retiring {
 		return r.retire(ctx, s, v)
 	}
-	need := needsOf(v, s.target, s.release.Spec.Rollback, s.now)
+	keep := keepingOf(&s.release.Spec)
+	need := needsOf(v, s.target, keep, isRecent(v, s.versions, keep.warm), s.now)
+	if (need.follower || need.pods) && v != s.target && s.existing[v.Database] {
+		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
+			return err
+		}
+	}
 	if need.follower || v.Passed(v1alpha1.ConditionReplayed) {
 		if err := r.ensureFollower(ctx, s, v, need.follower); err != nil {
 			return err
@@ -82,12 +126,29 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 }
 
 // keepLive puts back the Services and the right to append of a live version
-// while another one is on its way.
+// while another one is on its way, and ends the right of those before it.
 func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) error {
 	if !s.canAppend(v) {
-		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
-			return s.onSource(err)
+		if err := s.allowAppending(ctx, v); err != nil {
+			return err
 		}
 	}
-	return r.ensureServices(ctx, s, v)
+	if err := r.ensureServices(ctx, s, v); err != nil {
+		return err
+	}
+	return r.fenceOthers(ctx, s, v)
+}
+
+// fenceOthers goes on with the fence of a live version's predecessors when the
+// stages are busy with its successor.
+func (r *Reconciler) fenceOthers(ctx context.Context, s *scope, live *ledger.Version) error {
+	for _, v := range s.versions {
+		if v == live || v == s.target || !s.canAppend(v) {
+			continue
+		}
+		if _, err := (fenceStage{r}).fence(ctx, s, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -36,8 +36,13 @@ func (r *Reconciler) ensureFollower(ctx context.Context, s *scope, v *ledger.Ver
 	template := stepTemplate(p, p.Replay.Follow.Command, p.Replay.Follow.Resources)
 	template.Spec.TerminationGracePeriodSeconds = ptr.To(int64(followerDeadline))
 	equip(&template, s, v, p, c, labels)
+	container := &template.Spec.Containers[0]
 	if v.Image != "" {
-		template.Spec.Containers[0].Image = v.Image
+		container.Image = v.Image
+	}
+	container.Env = append(container.Env, skipping(p)...)
+	if s.skipsUnknown(v) {
+		container.Env = append(container.Env, corev1.EnvVar{Name: unknownEventsVariable, Value: string(v1alpha1.UnknownEventsSkip)})
 	}
 	replicas := int32(0)
 	if follow {
@@ -54,6 +59,13 @@ func (r *Reconciler) ensureFollower(ctx context.Context, s *scope, v *ledger.Ver
 		},
 	}
 	return r.convergeDeployment(ctx, s, deployment)
+}
+
+// skipsUnknown reports whether a version's follower passes over events that its
+// edition does not know: the release allows it, and a newer version has been
+// live and may have written them.
+func (s *scope) skipsUnknown(v *ledger.Version) bool {
+	return s.release.Spec.Rollback.UnknownEvents == v1alpha1.UnknownEventsSkip && v.LiveSince != nil && s.succeeded(v)
 }
 
 // ensureWorkloads brings a version's pods to what they should be.

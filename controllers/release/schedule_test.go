@@ -1,0 +1,131 @@
+package release
+
+import (
+	"strings"
+	"testing"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+func TestASupersededCandidateMakesWayForItsSuccessor(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.kubelet.refuse = map[string]int32{"replay": 1}
+	w.release("3.2.0")
+	w.until("failed", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionReplayed).Reason == v1alpha1.ReasonJobFailed
+	})
+	w.kubelet.refuse = nil
+	w.release("3.3.0")
+	w.until("live", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.3.0")(r) && len(r.Status.Versions) == 2 })
+	w.onlyAppends("3.3.0", "3.1.2")
+	if w.databaseExists(w.prefix + "3_2_0") {
+		t.Error("the superseded candidate's database is still there")
+	}
+}
+
+// Versions follow each other before the one before is done with anything.
+func TestTwoVersionsInQuickSuccession(t *testing.T) {
+	t.Parallel()
+	for _, after := range []int{1, 4, 8, 12, 16} {
+		w := twoVersionsAfter(t, after)
+		w.release("3.3.0")
+		w.until("live", isLive("3.3.0"))
+		w.onlyAppends("3.3.0", "3.1.2")
+	}
+}
+
+// twoVersionsAfter has 3.1.2 live, and 3.2.0 on its way for some passes.
+func twoVersionsAfter(t *testing.T, passes int) *world {
+	t.Helper()
+	w := another(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.release("3.2.0")
+	for range passes {
+		_, err := w.pass()
+		w.must(err)
+		w.kubelet.work()
+	}
+	return w
+}
+
+// The way back is asked for in each state between the two versions.
+func TestAWayBackInMidSwitch(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		w := another(t)
+		w.newRelease(func(r *v1alpha1.NawhasRelease) {
+			if strict {
+				strictly(r)
+			}
+		})
+		w.until("live", isLive("3.1.2"))
+		w.release("3.2.0")
+		w.until("switched", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.2.0" })
+		w.release("3.1.2")
+		w.until("back", isLive("3.1.2"))
+		w.onlyAppends("3.1.2", "3.2.0")
+		w.release("3.2.0")
+		w.until("forward", isLive("3.2.0"))
+		w.onlyAppends("3.2.0", "3.1.2")
+	}
+}
+
+// A → B → A → B, changed after every pass for a while: it comes to rest where it
+// was asked to.
+func TestAReleaseThatCannotDecide(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	for n := range 24 {
+		w.release([]string{"3.2.0", "3.1.2"}[n%2])
+		for range n % 5 {
+			if _, err := w.pass(); err != nil {
+				t.Logf("pass: %v", err)
+			}
+			w.kubelet.work()
+		}
+	}
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
+	w.onlyAppends("3.2.0", "3.1.2")
+}
+
+// The source goes away when the Services lead to the new version and the old
+// one is not fenced: nobody is cut off, and the switch is finished afterwards.
+func TestASourceThatGoesAwayInMidSwitch(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.kubelet.unwired = true // the switch waits here
+	w.release("3.2.0")
+	w.until("switched", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.2.0" })
+	away := "postgres://" + w.source + ":secret@127.0.0.1:1/" + w.sourceDatabase + "?sslmode=disable"
+	w.secret("nawhas-source", away)
+	w.kubelet.unwired = false
+
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonUnreachable
+	})
+	w.settle()
+
+	if message := conditionOf(release, v1alpha1.ConditionStalled).Message; !strings.Contains(message, "goes on by itself when the server answers") {
+		t.Errorf("it says %s", message)
+	}
+	if got := w.selected("nawhas-api"); got != "3.2.0" {
+		t.Errorf("the Service leads to %q", got)
+	}
+	for _, version := range []string{"3.1.2", "3.2.0"} {
+		if d := w.workload(version); d.Status.AvailableReplicas == 0 {
+			t.Errorf("version %s has no pods", version)
+		}
+		if err := w.kubelet.append(version, 1); err != nil {
+			t.Errorf("version %s is cut off: %v", version, err)
+		}
+	}
+	w.secret("nawhas-source", postgres.URLAs(w.source, "secret", w.sourceDatabase))
+	w.until("live", isLive("3.2.0"))
+	w.onlyAppends("3.2.0", "3.1.2")
+}

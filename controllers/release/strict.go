@@ -1,0 +1,172 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
+)
+
+const (
+	// lockPatience is how long a switch in mode Strict queues for the log: whoever
+	// wants to append meanwhile queues behind it.
+	lockPatience = 200 * time.Millisecond
+	// lockPause lets writers go on before it queues again.
+	lockPause = 300 * time.Millisecond
+	// strictRetry is when a switch that timed out is tried again.
+	strictRetry = 30 * time.Second
+	// reachPause is between two looks at the candidate's checkpoint.
+	reachPause = 5 * time.Millisecond
+)
+
+// defaultStrictTimeout is the API's default, for objects that were stored before
+// it had one.
+var defaultStrictTimeout = metav1.Duration{Duration: 3 * time.Second}
+
+// stillAppends says that roles keep their right to append after it was taken.
+type stillAppends struct{ roles []string }
+
+func (e *stillAppends) Error() string {
+	return fmt.Sprintf("%s can still append to the log after the right was taken, by a grant of another role or a membership; revoke it as the one who granted it", strings.Join(e.roles, ", "))
+}
+
+// takeStrictly makes the target live while nobody can append. When that does
+// not succeed within strictTimeout, all is as before, and it is tried again
+// later.
+func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, error) {
+	v := s.target
+	if v.NotBefore != nil && s.now.Before(*v.NotBefore) {
+		return waiting(v1alpha1.ReasonStrictTimedOut, fmt.Sprintf("the switch to version %s could not be done within cutover.strictTimeout; tried again at %s",
+			v.Version, v.NotBefore.UTC().Format(time.TimeOnly+" MST")), v.NotBefore.Sub(s.now)), nil
+	}
+	limit := ptr.Deref(s.release.Spec.Cutover.StrictTimeout, defaultStrictTimeout).Duration
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	attempt := &strictSwitch{switchStage: st, scope: s, limit: limit}
+	err := attempt.untilDone(bounded)
+	still, refused := errors.AsType[*stillAppends](err)
+	switch {
+	case err == nil:
+		return passed(""), s.reload(ctx)
+	case refused:
+		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
+	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):
+		return st.postpone(ctx, s, fmt.Sprintf("writes would have waited longer than %s: %s", limit, attempt.waitedFor))
+	}
+	return outcome{}, err
+}
+
+func (st switchStage) postpone(ctx context.Context, s *scope, why string) (outcome, error) {
+	until := s.now.Add(strictRetry)
+	if err := s.ledger.Postpone(ctx, s.target, until, why); err != nil {
+		return outcome{}, err
+	}
+	st.event(s, eventWarning, v1alpha1.ReasonStrictTimedOut, fmt.Sprintf("version %s does not go live yet: %s; everything is as before", s.target.Version, why))
+	return waiting(v1alpha1.ReasonStrictTimedOut, fmt.Sprintf("%s; everything is as before, and it is tried again at %s", why, until.UTC().Format(time.TimeOnly+" MST")), strictRetry), nil
+}
+
+// strictSwitch is one attempt.
+type strictSwitch struct {
+	switchStage
+	*scope
+	limit time.Duration
+	// waitedFor says what it waits for, should its time be over.
+	waitedFor string
+}
+
+// untilDone queues for the log again and again, because transactions that are
+// appending may be long, and nobody else should wait for them.
+func (a *strictSwitch) untilDone(ctx context.Context) error {
+	for {
+		err := a.once(ctx)
+		if !errors.Is(err, eventlog.ErrWritersBusy) {
+			return err
+		}
+		a.waitedFor = a.busy(ctx)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// once does it all in one transaction of the source, whose session holds the
+// lock. If it ends early, for whatever reason, nothing has happened but that
+// the Services may lead to the target; upkeep leads them back to what is live.
+func (a *strictSwitch) once(ctx context.Context) error {
+	return a.ledger.Guard(ctx, func(tx pgx.Tx) error {
+		head, err := a.log.Exclude(ctx, tx, lockPatience, a.limit)
+		if err != nil {
+			return err
+		}
+		if err := a.reach(ctx, tx, head); err != nil {
+			return err
+		}
+		if err := a.ledger.SwitchIn(ctx, tx, a.target); err != nil {
+			return err
+		}
+		if err := a.handOver(ctx, tx); err != nil {
+			return err
+		}
+		a.waitedFor = "the API server was slow to change the Services"
+		return a.ensureServices(ctx, a.scope, a.target)
+	})
+}
+
+// reach waits until the target's database has everything that the log has.
+func (a *strictSwitch) reach(ctx context.Context, tx pgx.Tx, head int64) error {
+	for {
+		position, err := a.ledger.PositionIn(ctx, tx, a.target)
+		if err != nil || position >= head {
+			return err
+		}
+		a.waitedFor = fmt.Sprintf("the database of version %s is at position %d of %d", a.target.Version, position, head)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(reachPause):
+		}
+	}
+}
+
+// handOver gives the target the right to append and takes it from all others,
+// as one change.
+func (a *strictSwitch) handOver(ctx context.Context, tx pgx.Tx) error {
+	var others []string
+	for _, v := range a.versions {
+		if v != a.target && a.canAppend(v) {
+			others = append(others, v.AppRole)
+		}
+	}
+	for _, role := range others {
+		if err := a.log.ForbidAppending(ctx, tx, role); err != nil {
+			return err
+		}
+	}
+	still, err := a.log.Appenders(ctx, tx, others)
+	if err != nil {
+		return err
+	}
+	if len(still) > 0 {
+		return &stillAppends{roles: still}
+	}
+	return a.log.AllowAppending(ctx, tx, a.target.AppRole)
+}
+
+// busy names the transaction that keeps the log from being locked.
+func (a *strictSwitch) busy(ctx context.Context) string {
+	holders, err := a.log.Holders(ctx, a.sourcePool)
+	if err != nil || len(holders) == 0 {
+		return "transactions that append to the log did not end"
+	}
+	return oldestOf(holders).String() + " has appended to the log and not finished"
+}
