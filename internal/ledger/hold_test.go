@@ -163,3 +163,20 @@ func TestNeighboursAreTheOtherReleases(t *testing.T) {
 		t.Errorf("got %v, %v", found, err)
 	}
 }
+
+func TestALedgerFromABackupTakesAnEpochAboveThoseGivenOut(t *testing.T) {
+	s := newSource(t)
+	former := s.open(t, release)
+	current := s.open(t, release)
+	if err := former.Overtake(t.Context(), 100); !errors.Is(err, ledger.ErrSuperseded) {
+		t.Errorf("a former operator overtakes: %v", err)
+	}
+	must(t, current.Overtake(t.Context(), 100))
+	if current.Epoch() != 101 {
+		t.Errorf("its epoch is %d", current.Epoch())
+	}
+	begin(t, current, "3.1.2")
+	if next := s.open(t, release); next.Epoch() != 102 {
+		t.Errorf("the next epoch is %d", next.Epoch())
+	}
+}
