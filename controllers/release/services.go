@@ -53,7 +53,8 @@ func (r *Reconciler) removePreview(ctx context.Context, s *scope, live *ledger.V
 			return fmt.Errorf("delete Service %s: %w", key.Name, ledger.ErrSuperseded)
 		}
 		seen := client.Preconditions{UID: &preview.UID, ResourceVersion: &preview.ResourceVersion}
-		if err := r.Client.Delete(ctx, preview, seen); client.IgnoreNotFound(err) != nil {
+		err = r.Client.Delete(ctx, preview, seen)
+		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete Service %s: %w", key.Name, err)
 		}
 	}
