@@ -76,12 +76,16 @@ func run(m *testing.M) int {
 }
 
 // install applies the definition and waits until it is served. `kubectl wait`
-// gives up at once on a definition that has no conditions yet.
+// gives up at once on a definition that has no conditions yet; the words about
+// its fields are published some time after it is served.
 func install() (string, error) {
 	out, err := kubectl("apply", "-f", definitions)
 	for end := time.Now().Add(time.Minute); err == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		var notYet error
-		if out, notYet = kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", definitions); notYet == nil {
+		if out, notYet = kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", definitions); notYet != nil {
+			continue
+		}
+		if out, notYet = kubectl("explain", "nawhasreleases"); notYet == nil {
 			return out, nil
 		}
 	}
