@@ -92,7 +92,7 @@ func (e *Encoder) size(n int) {
 // its rows need.
 type encoders chan *Encoder
 
-func newEncoders() encoders { return make(encoders, 4) }
+func newEncoders() encoders { return make(encoders, 8) }
 
 func (pool encoders) get() *Encoder {
 	select {

@@ -116,7 +116,7 @@ func (s *session) applyLog(ctx context.Context, upTo int64) error {
 			return err
 		}
 	}
-	batches, steps := make(chan []Event, 1), make(chan *step, 1)
+	batches, steps := make(chan []Event, 2), make(chan *step, 6)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(batches)
