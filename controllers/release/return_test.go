@@ -151,6 +151,22 @@ func TestNothingIsSentBackWhenThatIsNotWanted(t *testing.T) {
 	}
 }
 
+// An operator that learns to watch does not judge what happened before.
+func TestWhatWentLiveUnwatchedStaysLive(t *testing.T) {
+	w := twoVersions(t, func(r *v1alpha1.NawhasRelease) { r.Spec.Rollback.OnFailure = v1alpha1.FailureNone })
+	w.kubelet.wait(time.Hour)
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Rollback.OnFailure = v1alpha1.FailureAuto })
+	w.restart(cluster)
+	w.fails("3.2.0")
+	w.settle()
+	if live := w.get().Status.Live; live != "3.2.0" {
+		t.Errorf("live is %q", live)
+	}
+	if jobs := w.jobs("3.2.0"); len(jobs) != 3 {
+		t.Errorf("it was verified again: %v", jobs)
+	}
+}
+
 func TestAWayBackByHandIsNotTakenBack(t *testing.T) {
 	w := twoVersions(t)
 	w.release("3.1.2")

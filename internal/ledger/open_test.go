@@ -118,3 +118,15 @@ func TestALedgerOfANewerOperatorIsLeftAlone(t *testing.T) {
 	}
 	begin(t, current, "3.1.2") // no epoch was taken
 }
+
+func TestALedgerOfAnOlderOperatorIsTakenAlong(t *testing.T) {
+	s := newSource(t)
+	first := begin(t, s.open(t, release), "3.1.2")
+	server.Exec(t, s.database, "ALTER TABLE nawhas_ledger.versions DROP COLUMN held, DROP COLUMN not_before, DROP COLUMN plan, DROP COLUMN plan_digest",
+		"UPDATE nawhas_ledger.schema_version SET version = 1")
+	l := s.open(t, release)
+	if v := know(t, l, "3.1.2"); v == nil || v.Build != first.Build || v.Held != nil || v.PlanDigest != "" {
+		t.Fatalf("got %+v; want what the older one had written", v)
+	}
+	must(t, l.KeepPlan(t.Context(), first, "digest", []byte("{}")))
+}
