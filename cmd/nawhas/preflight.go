@@ -16,10 +16,13 @@ import (
 )
 
 // replay looks through the log for events that this edition does not know
-// before it begins, or goes on with, what may take hours.
+// before it begins, or goes on with, what may take hours. It does not when such
+// events are passed over.
 func replay(ctx context.Context, options projection.Options) (projection.Result, error) {
-	if err := preflight(ctx, options); err != nil {
-		return projection.Result{}, err
+	if !options.SkipUnknown {
+		if err := preflight(ctx, options); err != nil {
+			return projection.Result{}, err
+		}
 	}
 	return projection.Replay(ctx, options)
 }

@@ -153,6 +153,9 @@ func TestAReplayDoesNotBeginOnALogItDoesNotKnow(t *testing.T) {
 	if exitCode(err) != exitPoison || !strings.Contains(out, "UNKNOWN") || !strings.Contains(out, "reciters, revisions") {
 		t.Errorf("preflight ended with %v: %s", err, out)
 	}
+	scratch := postgres.Database(t)
+	succeed(t, "migrate", "--database-url", scratch)
+	succeed(t, "replay", "--unknown", "Skip", "--database-url", scratch, "--source-url", postgres.URL(r.source))
 	postgres.Exec(t, r.source, "DELETE FROM events WHERE name = 'ReciterKnighted'")
 	succeed(t, "verify", "--preflight", "--source-url", postgres.URLAs(r.owner, password, r.source))
 	succeed(t, r.as(r.owner, "replay")...)

@@ -78,7 +78,7 @@ func poisonOf(ctx context.Context, source eventlog.DB, log *eventlog.Log, unknow
 		events += k.Events
 		names = append(names, k.String())
 	}
-	poison := &projection.Poison{Position: unknown[0].First, Name: unknown[0].Name, Version: unknown[0].Version,
+	poison := &projection.Poison{Position: unknown[0].First, Name: unknown[0].Name, Version: unknown[0].Version, Unknown: true,
 		Reason: fmt.Sprintf("this edition does not know such an event; the log has %d events of the unknown kinds %s", events, strings.Join(names, ", "))}
 	if err := source.QueryRow(ctx, "SELECT e.id FROM "+eventsOf(log)+" e WHERE e.position = $1", poison.Position).Scan(&poison.EventID); err != nil {
 		return fmt.Errorf("read the id of the event at position %d: %w", poison.Position, err)
