@@ -33,13 +33,27 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	if live := s.live(); live != nil && s.plans[live.Version] != nil {
-		if err := r.ensureServices(ctx, s, live); err != nil {
-			return err
-		}
+	if err := r.claimLive(ctx, s); err != nil {
+		return err
 	}
 	r.claimed.Store(s.key(), s.ledger.Epoch())
 	return nil
+}
+
+// claimLive leads the Services to the live version. It may have become live just
+// before the operator ended, so it gets its right to append first: clients would
+// be refused otherwise.
+func (r *Reconciler) claimLive(ctx context.Context, s *scope) error {
+	live := s.live()
+	if live == nil || s.plans[live.Version] == nil {
+		return nil
+	}
+	if !s.canAppend(live) {
+		if err := s.allowAppending(ctx, live); err != nil {
+			return err
+		}
+	}
+	return r.ensureServices(ctx, s, live)
 }
 
 // overtake takes an epoch above those on the Services. Only a ledger that was

@@ -134,6 +134,9 @@ func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, erro
 	if err == nil && s.choice.refused == nil {
 		way, err = walk(ctx, s, stages)
 	}
+	if s.outdated {
+		return s.resume(way, watched), err
+	}
 	if upkeepErr := r.upkeep(ctx, s); upkeepErr != nil && err == nil {
 		problem := explain(upkeepErr)
 		return blocked(problem.reason, problem.message, pollSlow), upkeepErr

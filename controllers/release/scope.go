@@ -36,6 +36,9 @@ type scope struct {
 	choice choice
 	// target is the chosen version's entry, nil until it is begun.
 	target *ledger.Version
+	// outdated says that the ledger may know of a switch that this pass does not:
+	// nothing is to be put back then.
+	outdated bool
 	// existing are the databases that the server has, by name.
 	existing map[string]bool
 	// appenders are the app roles that can append to the log.

@@ -22,14 +22,20 @@ type fenceStage struct{ *Reconciler }
 func (fenceStage) condition() string { return v1alpha1.ConditionFenced }
 
 func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
-	if s.target.Passed(v1alpha1.ConditionFenced) && !st.othersCanAppend(s) {
-		return st.proven(s), nil
+	if s.target.Passed(v1alpha1.ConditionFenced) {
+		if !st.othersCanAppend(s) {
+			return st.proven(s), nil
+		}
+		// Somebody gave a right back, and may have begun to append.
+		if err := st.reopen(ctx, s); err != nil {
+			return outcome{}, err
+		}
 	}
 	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionFenced); err != nil {
 		return outcome{}, err
 	}
 	for _, v := range s.versions {
-		if v == s.target || !s.canAppend(v) && s.target.Passed(v1alpha1.ConditionFenced) {
+		if v == s.target {
 			continue
 		}
 		if result, err := st.fence(ctx, s, v); err != nil || !result.passed {
@@ -50,6 +56,13 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	return result, s.reload(ctx)
+}
+
+func (fenceStage) reopen(ctx context.Context, s *scope) error {
+	if err := s.ledger.ReopenStage(ctx, s.target, v1alpha1.ConditionFenced); err != nil {
+		return err
+	}
+	return s.reload(ctx)
 }
 
 // proven says who can append besides the version: nobody but the log's owner

@@ -13,6 +13,7 @@ import (
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
 const (
@@ -52,10 +53,15 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 	defer cancel()
 	attempt := &strictSwitch{switchStage: st, scope: s, limit: limit}
 	err := attempt.untilDone(bounded)
+	// The answer to a COMMIT that was carried out may be lost.
+	if reloadErr := s.reload(ctx); reloadErr != nil {
+		s.outdated = true
+		return outcome{}, errors.Join(err, reloadErr)
+	}
 	still, refused := errors.AsType[*stillAppends](err)
 	switch {
-	case err == nil:
-		return passed(""), s.reload(ctx)
+	case err == nil || s.target.Role == ledger.Live:
+		return passed(""), nil
 	case refused:
 		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
 	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):

@@ -95,7 +95,7 @@ func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, worklo
 	labels := merged(labelsOf(s, v), map[string]string{v1alpha1.LabelWorkload: workload.Name})
 	template := *workload.Template.DeepCopy()
 	equip(&template, s, v, p, c, labels)
-	template.Annotations[v1alpha1.AnnotationDrained] = strconv.Itoa(int(v.Drains))
+	template.Annotations[v1alpha1.AnnotationDrained] = s.drainsOf(v, workload)
 	return &appsv1.Deployment{
 		ObjectMeta: s.objectMeta(objectName(s.release.Name, workload.Name, v.Version), labels),
 		Spec: appsv1.DeploymentSpec{
@@ -103,6 +103,17 @@ func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, worklo
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: pace(v)},
 		},
 	}
+}
+
+// drainsOf counts how often a version's pods were replaced because another one
+// had taken over. It goes up when clients are led to that other version, not
+// before: pods made earlier would get traffic and pass for drained.
+func (s *scope) drainsOf(v *ledger.Version, workload *v1alpha1.Workload) string {
+	live, d := s.live(), s.deployment(v, workload.Name)
+	if live != nil && live != v && !live.Passed(v1alpha1.ConditionSwitched) && d != nil {
+		return firstOf(d.Spec.Template.Annotations[v1alpha1.AnnotationDrained], "0")
+	}
+	return strconv.Itoa(int(v.Drains))
 }
 
 // pace is how pods are replaced: one after the other while they serve, and all
