@@ -21,7 +21,9 @@ const (
 	shortestPause = time.Millisecond
 	longestPause  = 100 * time.Millisecond
 	headEvery     = 500 * time.Millisecond
-	longestRetry  = 5 * time.Second
+	// lull is how long no event must have come to speak of a pause.
+	lull         = 20 * time.Millisecond
+	longestRetry = 5 * time.Second
 )
 
 // Follow keeps a complete database current until the context ends, which is
@@ -225,11 +227,16 @@ func (f *follower) done(ctx context.Context, moved bool) (bool, error) {
 	return err == nil && !moved, err
 }
 
-// observe tells the progress twice a second and keeps the session from looking
-// silent.
+// observe tells the progress twice a second, or soon after the last event of a
+// while: writers may be waiting for a switch. And it keeps the session from
+// looking silent.
 func (f *follower) observe(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(f.headAt) >= headEvery {
+	every := headEvery
+	if f.secured != f.checkpoint.Position && now.Sub(f.touchedAt) >= lull {
+		every = reportAtMostEvery
+	}
+	if now.Sub(f.headAt) >= every {
 		f.headAt = now
 		if err := f.tell(ctx); err != nil {
 			return err
@@ -253,6 +260,7 @@ func (f *follower) tell(ctx context.Context) error {
 		return err
 	}
 	f.progress.head(head)
+	f.progress.hurry()
 	held, err := f.log.HeldBy(ctx)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 
 const (
 	reportEvery = 500 * time.Millisecond
+	// reportAtMostEvery bounds how often news that somebody may wait for is told.
+	reportAtMostEvery = 100 * time.Millisecond
 	// reportAtLeastEvery shows that a run without news is alive.
 	reportAtLeastEvery = 5 * time.Second
 	reportTimeout      = 5 * time.Second
@@ -26,6 +28,8 @@ type progress struct {
 	// What was committed, which may be more than was told.
 	committed, applied, skipped int64
 
+	// news has something that is not to wait for the next regular report.
+	news          chan struct{}
 	stop, stopped chan struct{}
 	// What the last report said, for the rate; used by one goroutine at a time.
 	reportedAt time.Time
@@ -33,7 +37,7 @@ type progress struct {
 }
 
 func newProgress(reporter Reporter, logger *slog.Logger) *progress {
-	return &progress{reporter: reporter, logger: logger, stop: make(chan struct{}), stopped: make(chan struct{}), reportedAt: time.Now()}
+	return &progress{reporter: reporter, logger: logger, news: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}), reportedAt: time.Now()}
 }
 
 // start begins to report until finish.
@@ -46,6 +50,10 @@ func (p *progress) start() {
 			select {
 			case <-p.stop:
 				return
+			case <-p.news:
+				if time.Since(p.reportedAt) >= reportAtMostEvery && p.due() {
+					p.report()
+				}
 			case <-ticker.C:
 				if p.due() {
 					p.report()
@@ -95,6 +103,14 @@ func (p *progress) secured() {
 	p.changed = p.changed || p.current.Position != p.committed
 	p.current.Position, p.current.Skipped = p.committed, p.skipped
 	p.current.Head = max(p.current.Head, p.committed)
+}
+
+// hurry has the report made now rather than in a while.
+func (p *progress) hurry() {
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
 }
 
 func (p *progress) due() bool {
