@@ -121,7 +121,7 @@ func managerOptions(scheme *runtime.Scheme, o options) ctrl.Options {
 		// at a clean stop is safe and lets the next one start at once.
 		LeaderElectionReleaseOnCancel: true,
 		Cache:                         cacheOptions(o.namespaces),
-		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
+		Client:                        client.Options{Cache: clientCacheOptions()},
 	}
 }
 
@@ -143,6 +143,12 @@ func cacheOptions(namespaces []string) cache.Options {
 		options.DefaultNamespaces[strings.TrimSpace(namespace)] = cache.Config{}
 	}
 	return options
+}
+
+// clientCacheOptions leaves namespaces out of the cache: a watch of them is a
+// right that no Role can give, and they are read once in a deletion.
+func clientCacheOptions() *client.CacheOptions {
+	return &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true), DisableFor: []client.Object{&corev1.Namespace{}}}
 }
 
 // logger writes JSON for machines, or text for people, to standard error.
