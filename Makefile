@@ -11,6 +11,8 @@ COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT)
 TOOLS   := bin/tools/golangci-lint bin/tools/controller-gen bin/tools/gotestsum bin/tools/govulncheck
 
+PLATFORM_TOOLS := bin/tools/helm bin/tools/kubeconform bin/tools/kube-score bin/tools/kustomize
+
 # One set of flags for everything, so that programs, linters and tests share what
 # was compiled. A checkout that belongs to somebody else is no reason not to build.
 export CGO_ENABLED := 0
@@ -27,6 +29,8 @@ generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the oper
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
 	go run ./hack/crd spec.workloads.template config/crd/bases/releases.nawhas.com_nawhasreleases.yaml
 	@if [ -d controllers ]; then bin/tools/controller-gen rbac:roleName=nawhas-operator paths=./controllers/... output:rbac:dir=config/rbac; fi
+	cp config/crd/bases/releases.nawhas.com_nawhasreleases.yaml charts/nawhas-operator/files/crd.yaml
+	cp config/rbac/role.yaml charts/nawhas-operator/files/role.yaml
 
 .PHONY: build
 build: ## Build the programs nawhas and manager for containers
@@ -51,6 +55,20 @@ broken-image: local-node
 test: tools cluster-programs images broken-image ## Run lint, unit, integration and end-to-end tests
 	@go run ./hack/test
 
+OPERATOR_TAG = $(lastword $(subst :, ,$(OPERATOR_IMAGE)))
+.PHONY: build-installer
+build-installer: bin/tools/kustomize ## Write dist/install.yaml, which installs the operator OPERATOR_IMAGE
+	@mkdir -p dist bin/installer
+	@printf 'resources: [../../config/default]\nimages: [{name: ghcr.io/nawhas/nawhas-operator, newName: "%s", newTag: "%s"}]\n' \
+		'$(patsubst %:$(OPERATOR_TAG),%,$(OPERATOR_IMAGE))' '$(OPERATOR_TAG)' > bin/installer/kustomization.yaml
+	@bin/tools/kustomize build bin/installer > dist/install.yaml
+	@echo "dist/install.yaml installs $(OPERATOR_IMAGE): kubectl apply --server-side -f dist/install.yaml"
+
+.PHONY: argocd-customizations
+argocd-customizations: ## Write dist/argocd-cm.yaml, which teaches Argo CD the health and the actions of releases
+	@mkdir -p dist
+	@go run ./hack/argocd config/argocd > dist/argocd-cm.yaml
+
 .PHONY: lint
 lint: tools ## Run the linters
 	@go run ./hack/test lint
@@ -66,6 +84,10 @@ test-race: tools cluster-programs ## As test-unit, with the race detector on eve
 .PHONY: test-e2e
 test-e2e: tools cluster-programs images broken-image ## Run the tests on a Kubernetes node
 	@go run ./hack/test e2e
+
+.PHONY: test-platform
+test-platform: cluster-programs $(PLATFORM_TOOLS) build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
+	@go run ./hack/test platform
 
 .PHONY: model
 model: ## Check the models of the protocol, and that their mutants are caught
@@ -127,3 +149,15 @@ bin/tools/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
 bin/tools/%: hack/tools/go.mod
 	@echo "building $*"
 	@cd hack/tools && go build -ldflags '-s -w' -o ../../$@ $(PACKAGE)
+
+bin/tools/helm: PACKAGE := helm.sh/helm/v4/cmd/helm
+bin/tools/kubeconform: PACKAGE := github.com/yannh/kubeconform/cmd/kubeconform
+bin/tools/kustomize: PACKAGE := sigs.k8s.io/kustomize/kustomize/v5
+bin/tools/helm bin/tools/kubeconform bin/tools/kustomize: hack/platform/go.mod
+	@echo "building $(notdir $@)"
+	@cd hack/platform && go build -ldflags '-s -w' -o ../../$@ $(PACKAGE)
+
+# It needs a Kubernetes API of years ago, and so a module of its own.
+bin/tools/kube-score: hack/score/go.mod
+	@echo "building kube-score"
+	@cd hack/score && go build -ldflags '-s -w' -o ../../$@ github.com/zegl/kube-score/cmd/kube-score

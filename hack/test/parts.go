@@ -13,7 +13,7 @@ import (
 )
 
 // modules are linted one by one: golangci-lint looks at one module at a time.
-var modules = []string{".", "hack/bench", "hack/node", "hack/tools"}
+var modules = []string{".", "hack/bench", "hack/node", "hack/platform", "hack/tools"}
 
 func lint(ctx context.Context) outcome {
 	var o outcome
@@ -59,7 +59,7 @@ func (o *outcome) add(other outcome) {
 
 func unit(ctx context.Context) outcome {
 	o := goTest(ctx, "unit", alone)
-	for _, module := range []string{"bench", "node"} {
+	for _, module := range []string{"bench", "node", "platform"} {
 		o.add(gotestsum(ctx, "unit-"+module, "go", "-C", "hack/"+module, "test", "-json", "./..."))
 	}
 	return o
@@ -68,6 +68,12 @@ func unit(ctx context.Context) outcome {
 func integration(ctx context.Context) outcome { return goTest(ctx, "integration", withPostgres) }
 
 func controllers(ctx context.Context) outcome { return goTest(ctx, "controllers", withKubernetes) }
+
+// platform checks the ways to install the operator with tools that are not ours,
+// on an API server of its own.
+func platform(ctx context.Context) outcome {
+	return gotestsum(ctx, "platform", "go", "-C", "hack/platform", "test", "-json", "-tags", "platform", "./...")
+}
 
 func endToEnd(ctx context.Context) outcome {
 	if reason := noCluster(); reason != "" {

@@ -1,0 +1,34 @@
+{{- /* The name of everything: nawhas-operator for a release of that name. */}}
+{{- define "nawhas-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "nawhas-operator.selector" -}}
+app.kubernetes.io/name: {{ include "nawhas-operator.name" . }}
+{{- end -}}
+
+{{- define "nawhas-operator.labels" -}}
+{{ include "nawhas-operator.selector" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "nawhas-operator.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "nawhas-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "nawhas-operator.name" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

@@ -1,0 +1,98 @@
+package manifests_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/nawhas/nawhas-operator/hack/platform/manifests"
+)
+
+// TestGolden renders the chart with each testdata/*/values.yaml and compares it
+// with golden.yaml beside it. UPDATE=1 writes them anew.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/values.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no values: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			rendered, err := manifests.Chart(chart, valuesIn(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := manifests.YAML(withoutDefinitions(rendered))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join(filepath.Dir(file), "golden.yaml")
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the chart renders something else than %s; look at it, and run with UPDATE=1 if it is right:\n%s", golden, got)
+			}
+		})
+	}
+}
+
+// withoutDefinitions leaves the definition out: it is compared with config/crd.
+func withoutDefinitions(objects []manifests.Object) []manifests.Object {
+	var others []manifests.Object
+	for _, object := range objects {
+		if object["kind"] != "CustomResourceDefinition" {
+			others = append(others, object)
+		}
+	}
+	return others
+}
+
+func valuesIn(t *testing.T, file string) map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(content, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+func TestTheSchemaRefusesValuesThatCannotWork(t *testing.T) {
+	for name, test := range map[string]struct{ values, want string }{
+		"a misspelt value":                      {"replica: 2", "additional properties 'replica' not allowed"},
+		"no operator":                           {"replicas: 0", "at '/replicas': minimum"},
+		"a tag in the repository":               {"image: {repository: 'ghcr.io/nawhas/nawhas-operator:v1'}", "at '/image/repository'"},
+		"a tag with a space":                    {"image: {tag: 'v 1'}", "at '/image/tag'"},
+		"a digest cut short":                    {"image: {digest: 'sha256:abc'}", "at '/image/digest'"},
+		"a namespace that cannot be":            {"watchNamespaces: [Nawhas]", "at '/watchNamespaces/0'"},
+		"a namespace twice":                     {"watchNamespaces: [a, a]", "at '/watchNamespaces'"},
+		"namespaces in one text":                {"watchNamespaces: 'a,b'", "at '/watchNamespaces'"},
+		"a monitor of metrics that are off":     {"metrics: {enabled: false, serviceMonitor: {enabled: true}}", "at '/metrics/serviceMonitor/enabled'"},
+		"a budget that lets no node be drained": {"podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable'"},
+		"a port that cannot be":                 {"networkPolicy: {databasePorts: [70000]}", "at '/networkPolicy/databasePorts/0'"},
+		"no port for the databases":             {"networkPolicy: {databasePorts: []}", "at '/networkPolicy/databasePorts'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var values map[string]any
+			if err := yaml.Unmarshal([]byte(test.values), &values); err != nil {
+				t.Fatal(err)
+			}
+			_, err := manifests.Chart(chart, values)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v; it should say %q", test.values, err, test.want)
+			}
+		})
+	}
+}
