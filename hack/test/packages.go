@@ -74,7 +74,7 @@ func packagesOf(ctx context.Context, wanted kind) ([]string, error) {
 
 func kindOf(path, imports string) kind {
 	switch {
-	case strings.Contains(imports, "sigs.k8s.io/controller-runtime"):
+	case strings.Contains(imports, "sigs.k8s.io/controller-runtime"), strings.Contains(imports, "k8s.io/apimachinery"):
 		return withKubernetes
 	case strings.HasSuffix(path, "/pgtest"), strings.Contains(imports, "/internal/pgtest"):
 		return withPostgres
