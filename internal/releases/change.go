@@ -1,0 +1,176 @@
+package releases
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// Change is what a person does to a release.
+type Change struct {
+	// Say tells what was changed, once it was.
+	Say string
+
+	apply func(*v1alpha1.NawhasRelease)
+}
+
+// refusal says why a change makes no sense now, and what would.
+func refusal(advice, what string, args ...any) error {
+	return &Problem{What: fmt.Sprintf(what, args...), Advice: advice}
+}
+
+// Apply makes the change, unless the release was changed since it was read or
+// the cluster's definition does not know the field. With try nothing is stored.
+func (c *Cluster) Apply(ctx context.Context, release *v1alpha1.NawhasRelease, change Change, try bool) error {
+	changed := release.DeepCopy()
+	change.apply(changed)
+	options := []client.PatchOption{client.FieldOwner(FieldManager), client.FieldValidation(metav1.FieldValidationStrict)}
+	if try {
+		options = append(options, client.DryRunAll)
+	}
+	patch := client.MergeFromWithOptions(release, client.MergeFromWithOptimisticLock{})
+	if err := c.Patch(ctx, changed, patch, options...); err != nil {
+		return fmt.Errorf("change NawhasRelease %s: %w", release.Name, err)
+	}
+	return nil
+}
+
+// Wish is the change of spec.version, as it is tried before a release.
+func Wish(version string) Change {
+	return Change{Say: "spec.version is " + version, apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Version = version }}
+}
+
+// Promotion lets the wanted version go live in mode Manual.
+func Promotion(release *v1alpha1.NawhasRelease) (Change, error) {
+	version := release.Spec.Version
+	switch {
+	case release.Status.Live == version:
+		return Change{}, refusal("Nothing is left to approve.", "version %s is live already", version)
+	case release.Spec.Promotion.Mode != v1alpha1.PromotionManual:
+		return Change{}, refusal("It goes live by itself as soon as it is verified and has caught up.", "promotion.mode is not Manual, so that version %s needs no approval", version)
+	case release.Spec.Promotion.Approved == version:
+		return Change{}, refusal("`kubectl nawhas status` tells what it waits for.", "version %s is approved already", version)
+	}
+	if tool := managerOf(release, "f:spec", "f:promotion", "f:approved"); tool != "" {
+		return Change{}, refusal("Set spec.promotion.approved: "+version+" there.", "%s owns spec.promotion.approved and would undo this", tool)
+	}
+	return Change{Say: fmt.Sprintf("version %s may go live", version), apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = version }}, nil
+}
+
+// Abort gives up the version that is on its way: the live one is wanted again.
+func Abort(release *v1alpha1.NawhasRelease, hold bool) (Change, error) {
+	live := release.Status.Live
+	switch {
+	case live == "":
+		return Change{}, refusal("Correct the release, or delete it.", "no version is live yet, so that there is none to stay with")
+	case live == release.Spec.Version:
+		return Change{}, refusal("To go back to the version before it: `kubectl nawhas rollback`.", "version %s is live: there is nothing to give up", live)
+	case release.Annotations[v1alpha1.AnnotationHold] == live:
+		return Change{}, refusal("Nothing else goes live until the annotation is removed.", "version %s is held live already", live)
+	}
+	return goTo(release, live, hold)
+}
+
+// Rollback goes back to a version that was live before; the one that was live
+// last when none is named. Where going back would lose something or take long
+// it refuses, unless it is forced.
+func Rollback(release *v1alpha1.NawhasRelease, to string, hold, force bool) (Change, error) {
+	live := release.Status.Live
+	if wanted := versionOf(release, release.Spec.Version); to == "" && wanted != nil && wanted.Held != "" && live != wanted.Version {
+		return Change{}, refusal("To go back further: `kubectl nawhas rollback --to VERSION`.",
+			"version %s was sent back already, and version %s is live", wanted.Version, live)
+	}
+	if to == "" && live != "" && live != release.Spec.Version && release.Status.Hold == "" {
+		return Change{}, refusal("To give it up and stay with "+live+": `kubectl nawhas abort`. To go back further: `kubectl nawhas rollback --to VERSION`.",
+			"version %s is not live yet", release.Spec.Version)
+	}
+	previous, err := returnTo(release, to)
+	if err != nil {
+		return Change{}, err
+	}
+	if condition := meta.FindStatusCondition(release.Status.Conditions, v1alpha1.ConditionRollbackReady); !force && condition != nil &&
+		condition.Status != metav1.ConditionTrue && previous == latestWarm(release) {
+		return Change{}, refusal("To go back nevertheless: --force.", "version %s cannot come back at once: %s", previous.Version, condition.Message)
+	}
+	return goTo(release, previous.Version, hold)
+}
+
+func returnTo(release *v1alpha1.NawhasRelease, to string) (*v1alpha1.VersionStatus, error) {
+	if to == "" {
+		if previous := latestWarm(release); previous != nil {
+			return previous, nil
+		}
+		return nil, refusal("Release another version instead.", "no other version has been live, is kept and was not sent back")
+	}
+	var warm []string
+	for i := range release.Status.Versions {
+		if v := &release.Status.Versions[i]; v.Role == v1alpha1.RoleWarm {
+			if v.Version == to {
+				return v, nil
+			}
+			warm = append(warm, v.Version)
+		}
+	}
+	return nil, &Problem{Usage: true, What: fmt.Sprintf("version %s cannot come back: it is not kept", to),
+		Advice: "Versions that can: " + strings.Join(append(warm, "no more")[:max(1, len(warm))], ", ") + "."}
+}
+
+// latestWarm is the version that was live last, unless it was sent back. The
+// window is the same for all of them, so that the latest has the latest end.
+func latestWarm(release *v1alpha1.NawhasRelease) *v1alpha1.VersionStatus {
+	var latest *v1alpha1.VersionStatus
+	for i := range release.Status.Versions {
+		v := &release.Status.Versions[i]
+		if v.Role == v1alpha1.RoleWarm && v.Held == "" && (latest == nil || v.WarmUntil != nil && until(latest).Before(v.WarmUntil.Time)) {
+			latest = v
+		}
+	}
+	return latest
+}
+
+func until(v *v1alpha1.VersionStatus) time.Time {
+	if v.WarmUntil == nil {
+		return time.Time{}
+	}
+	return v.WarmUntil.Time
+}
+
+// goTo makes a version the wanted one, or holds it where somebody else decides
+// what is wanted.
+func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, error) {
+	if hold {
+		return Change{
+			Say: fmt.Sprintf("version %s is held live, whatever spec.version says, until the annotation goes: kubectl annotate nr %s -n %s %s-",
+				version, release.Name, release.Namespace, v1alpha1.AnnotationHold),
+			apply: func(r *v1alpha1.NawhasRelease) {
+				metav1.SetMetaDataAnnotation(&r.ObjectMeta, v1alpha1.AnnotationHold, version)
+			},
+		}, nil
+	}
+	if tracker := Tracker(release); tracker != "" {
+		return Change{}, refusal("Revert the change in its repository; or, if it has to be now, use --hold: it keeps version "+version+" live whatever spec.version says.",
+			"%s keeps this release as its repository has it and would undo the change", tracker)
+	}
+	if held := release.Annotations[v1alpha1.AnnotationHold]; held != "" && held != version {
+		return Change{}, refusal("Remove it first (kubectl annotate nr "+release.Name+" "+v1alpha1.AnnotationHold+"-), or use --hold.",
+			"an annotation holds version %s, so that spec.version is not obeyed", held)
+	}
+	return Wish(version), nil
+}
+
+// Again tries a version again that was sent back: it raises spec.retry.
+func Again(release *v1alpha1.NawhasRelease) (Change, error) {
+	if tool := managerOf(release, "f:spec", "f:retry"); tool != "" {
+		return Change{}, refusal(fmt.Sprintf("Set spec.retry: %d there.", release.Spec.Retry+1), "%s owns spec.retry and would undo this", tool)
+	}
+	next := release.Spec.Retry + 1
+	return Change{Say: fmt.Sprintf("version %s is tried again (spec.retry is %d)", release.Spec.Version, next),
+		apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = next }}, nil
+}
