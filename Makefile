@@ -39,6 +39,10 @@ build: ## Build the programs nawhas and manager for containers
 	@go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=$(NEXT)' -o bin/linux/nawhas-next ./cmd/nawhas
 	@go build -ldflags '$(LDFLAGS)' -o bin/linux/manager ./cmd/manager
 
+.PHONY: plugin
+plugin: ## Build the kubectl plugin bin/kubectl-nawhas for this machine
+	@go build -ldflags '$(LDFLAGS)' -o bin/kubectl-nawhas ./cmd/kubectl-nawhas
+
 .PHONY: images
 images: build local-node ## Write the container images to bin/images
 	@bin/local-node image --program bin/linux/nawhas --entrypoint /nawhas --name $(IMAGE):$(VERSION) --out bin/images/nawhas.tar

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func retryCommand(s *session) *cobra.Command {
+	var try bool
+	cmd := &cobra.Command{
+		Use:   "retry [NAME]",
+		Short: "Try a version again that was sent back, or a step that failed",
+		Long: "Try the wanted version again. One that was sent back is let go live again (raises spec.retry).\n" +
+			"A step that failed is begun at once rather than when its time has come (deletes its failed Job).",
+		Example:           "  kubectl nawhas retry nawhas",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: s.completeRelease,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, release, err := s.find(cmd, args)
+			if err != nil {
+				return err
+			}
+			said, err := c.Retry(cmd.Context(), release, try)
+			if err != nil {
+				return err
+			}
+			return tell(cmd, release, said, try)
+		},
+	}
+	tryFlag(cmd, &try)
+	return cmd
+}

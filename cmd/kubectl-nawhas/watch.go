@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nawhas/nawhas-operator/internal/releases"
+	"github.com/nawhas/nawhas-operator/internal/screen"
+)
+
+// every is how often a release is read anew. The operator writes progress
+// every other second, and times on the screen go on without it.
+const every = time.Second
+
+// watch shows a release as it changes. With wait it ends when the wanted
+// version is live, or cannot become so without somebody. It asks again and
+// again rather than to hold a watch open: that needs no more rights than
+// `status`, and outlasts a restart of the API server.
+func watch(ctx context.Context, c *releases.Cluster, name string, v view, wait bool) error {
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for {
+		summary, err := summarize(ctx, c, name)
+		switch {
+		case ctx.Err() != nil:
+			return over(ctx, v)
+		case err != nil && !passing(err):
+			return err
+		case err != nil:
+			if err := v.interrupted(releases.Explain(err)); err != nil {
+				return err
+			}
+		default:
+			if err := v.show(summary); err != nil {
+				return err
+			}
+			if done, err := outcome(summary); wait && done {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return over(ctx, v)
+		case <-ticks.C:
+		}
+	}
+}
+
+// over is the end of a watch by time, which is an error, or by the user's hand,
+// which is none.
+func over(ctx context.Context, v view) error {
+	if !errors.Is(context.Cause(ctx), errTimedOut) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errTimedOut, v.last())
+}
+
+// passing reports whether an error may be over the next time: the API server
+// does not answer. Wrong names and missing rights stay.
+func passing(err error) bool {
+	problem, known := errors.AsType[*releases.Problem](releases.Explain(err))
+	return known && problem.Silent
+}
+
+// outcome says whether a release has come to an end, and whether it is a good one.
+func outcome(s screen.Summary) (done bool, err error) {
+	switch {
+	case s.Ready:
+		return true, nil
+	case s.Stalled:
+		return true, fmt.Errorf("version %s cannot go live: %s: %s", s.Wanted, s.Stage, s.Message)
+	}
+	return false, nil
+}
