@@ -3,9 +3,11 @@ package releases
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,9 +28,30 @@ func refusal(advice, what string, args ...any) error {
 	return &Problem{What: fmt.Sprintf(what, args...), Advice: advice}
 }
 
-// Apply makes the change, unless the release was changed since it was read or
-// the cluster's definition does not know the field. With try nothing is stored.
+// Apply makes the change, unless somebody changed the release since it was read
+// or the cluster's definition does not know the field. With try nothing is
+// stored.
 func (c *Cluster) Apply(ctx context.Context, release *v1alpha1.NawhasRelease, change Change, try bool) error {
+	read := release
+	for {
+		err := c.patch(ctx, read, change, try)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		// The operator writes the status every other second while it replays:
+		// that alone is no reason to decide anew.
+		again, findErr := c.Find(ctx, release.Name)
+		if findErr != nil {
+			return findErr
+		}
+		if again.Generation != release.Generation || again.UID != release.UID || !maps.Equal(again.Annotations, release.Annotations) {
+			return err
+		}
+		read = again
+	}
+}
+
+func (c *Cluster) patch(ctx context.Context, release *v1alpha1.NawhasRelease, change Change, try bool) error {
 	changed := release.DeepCopy()
 	change.apply(changed)
 	options := []client.PatchOption{client.FieldOwner(FieldManager), client.FieldValidation(metav1.FieldValidationStrict)}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/releases"
+)
+
+func TestPromote(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("waiting")
+
+	r.run("promote", "--dry-run").expect(t, 0, "nothing was changed")
+	if approved := r.get("nawhas").Spec.Promotion.Approved; approved != "" {
+		t.Fatalf("approved %q in a trial", approved)
+	}
+	r.run("promote").expect(t, 0, "nawhas: version 3.2.0 may go live")
+	if approved := r.get("nawhas").Spec.Promotion.Approved; approved != "3.2.0" {
+		t.Errorf("approved %q", approved)
+	}
+	r.run("promote").expect(t, exitFailed, "approved already")
+}
+
+func TestPromoteWhereNobodyHasToApprove(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("waiting", func(release *v1alpha1.NawhasRelease) { release.Spec.Promotion.Mode = v1alpha1.PromotionAutomatic })
+	r.run("promote").expect(t, exitFailed, "promotion.mode is not Manual")
+}
+
+func TestAbort(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("failed")
+	r.run("abort").expect(t, 0, "spec.version is 3.1.2")
+	if version := r.get("nawhas").Spec.Version; version != "3.1.2" {
+		t.Errorf("spec.version is %s", version)
+	}
+	r.run("abort").expect(t, exitFailed, "nothing to give up", "kubectl nawhas rollback")
+}
+
+func TestRollback(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("switched")
+	r.run("rollback", "--to", "2.0.0").expect(t, exitUsage, "version 2.0.0 cannot come back", "Versions that can: 3.1.2.")
+	r.run("rollback").expect(t, 0, "spec.version is 3.1.2")
+	if version := r.get("nawhas").Spec.Version; version != "3.1.2" {
+		t.Errorf("spec.version is %s", version)
+	}
+}
+
+func TestRollbackOfWhatIsNotLive(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("waiting")
+	r.run("rollback").expect(t, exitFailed, "version 3.2.0 is not live yet", "kubectl nawhas abort")
+}
+
+func TestRollbackThatWouldTakeLong(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("switched", func(release *v1alpha1.NawhasRelease) {
+		for i := range release.Status.Conditions {
+			if c := &release.Status.Conditions[i]; c.Type == v1alpha1.ConditionRollbackReady {
+				c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonLagging, "the database is behind"
+			}
+		}
+	})
+	r.run("rollback").expect(t, exitFailed, "cannot come back at once: the database is behind", "--force")
+	r.run("rollback", "--force").expect(t, 0, "spec.version is 3.1.2")
+}
+
+// What the operator writes meanwhile is no conflict; what people change is.
+func TestAChangeOfWhatHasChangedSinceItWasRead(t *testing.T) {
+	r := newRoom(t)
+	read := r.recorded("waiting")
+	c := &releases.Cluster{Client: cluster, Namespace: r.namespace}
+	change, err := releases.Promotion(read)
+	r.must(err)
+	progress := r.get("nawhas")
+	progress.Status.Lag = ptr.To[int64](7)
+	r.must(cluster.Status().Update(t.Context(), progress))
+	r.must(c.Apply(t.Context(), r.get("nawhas"), change, true))
+	r.must(c.Apply(t.Context(), read, change, true))
+
+	other := r.get("nawhas")
+	other.Spec.Version = "3.3.0"
+	r.must(cluster.Update(t.Context(), other))
+	if err := c.Apply(t.Context(), read, change, false); !apierrors.IsConflict(err) {
+		t.Errorf("got %v", err)
+	}
+	if approved := r.get("nawhas").Spec.Promotion.Approved; approved != "" {
+		t.Errorf("version %s is approved", approved)
+	}
+}
+
+// What a repository decides is not changed behind its back, but it can be held.
+func TestRollbackUnderGitOps(t *testing.T) {
+	for name, tracked := range map[string]func(*v1alpha1.NawhasRelease){
+		"Argo CD application library": func(r *v1alpha1.NawhasRelease) {
+			r.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "library:releases.nawhas.com/NawhasRelease:x/nawhas"}
+		},
+		"Flux Kustomization apps": func(r *v1alpha1.NawhasRelease) {
+			r.Labels = map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}
+		},
+		"Flux keeps": func(r *v1alpha1.NawhasRelease) { r.Annotations = map[string]string{"apply-as": "kustomize-controller"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom(t)
+			release := r.recorded("switched", tracked)
+			if manager := release.Annotations["apply-as"]; manager != "" {
+				owned := client.MergeFrom(release.DeepCopy())
+				release.Spec.Version = "3.2.1"
+				r.must(cluster.Patch(t.Context(), release, owned, client.FieldOwner(manager)))
+				status := client.MergeFrom(release.DeepCopy())
+				release.Status.Live, release.Status.ObservedGeneration = "3.2.1", release.Generation
+				r.must(cluster.Status().Patch(t.Context(), release, status))
+			}
+			before := r.get("nawhas").Spec.Version
+
+			r.run("rollback").expect(t, exitFailed, name, "would undo the change", "--hold")
+			if version := r.get("nawhas").Spec.Version; version != before {
+				t.Fatalf("spec.version is %s", version)
+			}
+			r.run("rollback", "--hold").expect(t, 0, "version 3.1.2 is held live", v1alpha1.AnnotationHold+"-")
+			if now := r.get("nawhas"); now.Annotations[v1alpha1.AnnotationHold] != "3.1.2" || now.Spec.Version != before {
+				t.Errorf("%v, spec.version %s", now.Annotations, now.Spec.Version)
+			}
+		})
+	}
+}
+
+// sentBack makes of a switched release one whose new version failed.
+func sentBack(release *v1alpha1.NawhasRelease) {
+	status := &release.Status
+	status.Live = "3.1.2"
+	status.Versions[0].Role, status.Versions[0].Held = v1alpha1.RoleWarm, "its pods lost their readiness"
+	status.Versions[1].Role, status.Versions[1].WarmUntil = v1alpha1.RoleLive, nil
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		switch c.Type {
+		case v1alpha1.ConditionReady:
+			c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonRolledBack, "version 3.2.0 was sent back; raise spec.retry to 1 to try it again"
+		case v1alpha1.ConditionStalled:
+			c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonRolledBack
+		case v1alpha1.ConditionSwitched, v1alpha1.ConditionFenced:
+			c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonPending
+		}
+	}
+}
+
+func TestRetryOfAVersionThatWasSentBack(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("switched", sentBack)
+	r.run("status").expect(t, 0, "3.2.0  warm       nawhas_v3_2_0   sent back", "● version 3.2.0 was sent back; raise spec.retry to 1")
+	r.run("rollback", "--hold").expect(t, exitFailed, "version 3.2.0 was sent back already, and version 3.1.2 is live")
+	r.run("retry").expect(t, 0, "spec.retry is 1")
+	if retry := r.get("nawhas").Spec.Retry; retry != 1 {
+		t.Errorf("spec.retry is %d", retry)
+	}
+}
+
+func TestRetryOfAStep(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("failed")
+	r.run("retry").expect(t, exitFailed, "nothing of version 3.2.0 has failed")
+	job := r.job("verify")
+	job.Status.StartTime = &metav1.Time{Time: job.CreationTimestamp.Time}
+	for _, condition := range []batchv1.JobConditionType{batchv1.JobFailureTarget, batchv1.JobFailed} {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: condition, Status: corev1.ConditionTrue})
+	}
+	r.must(cluster.Status().Update(t.Context(), job))
+
+	r.run("retry", "--dry-run").expect(t, 0, "nothing was changed")
+	r.run("retry").expect(t, 0, "step verify is tried again")
+	if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(job), job); !apierrors.IsNotFound(err) && job.DeletionTimestamp.IsZero() {
+		t.Errorf("the failed Job is still there: %v", err)
+	}
+}
+
+func (r *room) job(stage string) *batchv1.Job {
+	r.t.Helper()
+	labels := map[string]string{v1alpha1.LabelRelease: "nawhas", v1alpha1.LabelVersion: "3.2.0", v1alpha1.LabelStage: stage}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "nawhas-" + stage, Labels: labels},
+		Spec: batchv1.JobSpec{Template: template(labels)}}
+	job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	r.must(cluster.Create(r.t.Context(), job))
+	return job
+}
+
