@@ -191,4 +191,3 @@ func (r *room) job(stage string) *batchv1.Job {
 	r.must(cluster.Create(r.t.Context(), job))
 	return job
 }
-
