@@ -126,7 +126,7 @@ func TestRollbackUnderGitOps(t *testing.T) {
 			if version := r.get("nawhas").Spec.Version; version != before {
 				t.Fatalf("spec.version is %s", version)
 			}
-			r.run("rollback", "--hold").expect(t, 0, "version 3.1.2 is held live", v1alpha1.AnnotationHold+"-")
+			r.run("rollback", "--hold").expect(t, 0, "version 3.1.2 is held live", "kubectl nawhas resume nawhas")
 			if now := r.get("nawhas"); now.Annotations[v1alpha1.AnnotationHold] != "3.1.2" || now.Spec.Version != before {
 				t.Errorf("%v, spec.version %s", now.Annotations, now.Spec.Version)
 			}
@@ -161,6 +161,22 @@ func TestRetryOfAVersionThatWasSentBack(t *testing.T) {
 	r.run("retry").expect(t, 0, "spec.retry is 1")
 	if retry := r.get("nawhas").Spec.Retry; retry != 1 {
 		t.Errorf("spec.retry is %d", retry)
+	}
+}
+
+func TestSuspendAndResume(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("waiting")
+	r.run("resume").expect(t, exitFailed, "no version is held")
+	r.run("suspend").expect(t, 0, "version 3.1.2 is held live")
+	if now := r.get("nawhas"); now.Annotations[v1alpha1.AnnotationHold] != "3.1.2" || now.Spec.Version != "3.2.0" {
+		t.Fatalf("%v, spec.version %s", now.Annotations, now.Spec.Version)
+	}
+	r.run("suspend").expect(t, exitFailed, "version 3.1.2 is held already", "kubectl nawhas resume")
+	r.run("abort").expect(t, exitFailed, "held live already")
+	r.run("resume").expect(t, 0, "version 3.1.2 is no longer held; spec.version is 3.2.0")
+	if held, is := r.get("nawhas").Annotations[v1alpha1.AnnotationHold]; is {
+		t.Errorf("version %s is still held", held)
 	}
 }
 

@@ -96,7 +96,7 @@ func Abort(release *v1alpha1.NawhasRelease, hold bool) (Change, error) {
 	case live == release.Spec.Version:
 		return Change{}, refusal("To go back to the version before it: `kubectl nawhas rollback`.", "version %s is live: there is nothing to give up", live)
 	case release.Annotations[v1alpha1.AnnotationHold] == live:
-		return Change{}, refusal("Nothing else goes live until the annotation is removed.", "version %s is held live already", live)
+		return Change{}, refusal("Nothing else goes live until `kubectl nawhas resume`.", "version %s is held live already", live)
 	}
 	return goTo(release, live, hold)
 }
@@ -170,8 +170,8 @@ func until(v *v1alpha1.VersionStatus) time.Time {
 func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, error) {
 	if hold {
 		return Change{
-			Say: fmt.Sprintf("version %s is held live, whatever spec.version says, until the annotation goes: kubectl annotate nr %s -n %s %s-",
-				version, release.Name, release.Namespace, v1alpha1.AnnotationHold),
+			Say: fmt.Sprintf("version %s is held live, whatever spec.version says, until `kubectl nawhas resume %s -n %s`",
+				version, release.Name, release.Namespace),
 			apply: func(r *v1alpha1.NawhasRelease) {
 				metav1.SetMetaDataAnnotation(&r.ObjectMeta, v1alpha1.AnnotationHold, version)
 			},
@@ -182,10 +182,32 @@ func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, e
 			"%s keeps this release as its repository has it and would undo the change", tracker)
 	}
 	if held := release.Annotations[v1alpha1.AnnotationHold]; held != "" && held != version {
-		return Change{}, refusal("Remove it first (kubectl annotate nr "+release.Name+" "+v1alpha1.AnnotationHold+"-), or use --hold.",
+		return Change{}, refusal("Remove it first (`kubectl nawhas resume`), or use --hold.",
 			"an annotation holds version %s, so that spec.version is not obeyed", held)
 	}
 	return Wish(version), nil
+}
+
+// Suspend keeps what is live live, whatever spec.version says.
+func Suspend(release *v1alpha1.NawhasRelease) (Change, error) {
+	held, live := release.Annotations[v1alpha1.AnnotationHold], release.Status.Live
+	switch {
+	case held != "":
+		return Change{}, refusal("To let the release go on: `kubectl nawhas resume`.", "version %s is held already", held)
+	case live == "":
+		return Change{}, refusal("Correct the release, or delete it.", "no version is live yet, so that there is none to stay with")
+	}
+	return goTo(release, live, true)
+}
+
+// Resume removes the annotation that holds a version.
+func Resume(release *v1alpha1.NawhasRelease) (Change, error) {
+	held := release.Annotations[v1alpha1.AnnotationHold]
+	if held == "" {
+		return Change{}, refusal("`kubectl nawhas status` tells what the release waits for.", "no version is held")
+	}
+	return Change{Say: fmt.Sprintf("version %s is no longer held; spec.version is %s", held, release.Spec.Version),
+		apply: func(r *v1alpha1.NawhasRelease) { delete(r.Annotations, v1alpha1.AnnotationHold) }}, nil
 }
 
 // Again tries a version again that was sent back: it raises spec.retry.
