@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -47,6 +48,7 @@ type Reconciler struct {
 	Tracer pgx.QueryTracer
 
 	servers *servers
+	metrics *metrics
 	// suitable are the connections of each release that were checked.
 	suitable sync.Map
 	// equipped are the versions whose roles and database were made sure of, each
@@ -58,7 +60,7 @@ type Reconciler struct {
 
 // New makes a Reconciler.
 func New(c client.Client, recorder events.EventRecorder) *Reconciler {
-	return &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, servers: newServers()}
+	return &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, servers: newServers(), metrics: newMetrics()}
 }
 
 // Close ends the connections to all servers.
@@ -80,6 +82,9 @@ func (r *Reconciler) Close() { r.servers.close() }
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	release := &v1alpha1.NawhasRelease{}
 	if err := r.Client.Get(ctx, request.NamespacedName, release); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.metrics.forget(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
@@ -92,6 +97,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		result, err = r.pass(ctx, s)
 	}
 	r.announce(ctx, s, before.Status.Conditions)
+	r.metrics.note(release)
 	return result, errors.Join(err, r.writeStatus(ctx, before, s))
 }
 

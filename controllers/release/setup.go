@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	registry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -30,6 +31,9 @@ const indexSecrets = "spec.secrets"
 // what they own, their pods, and the Secrets that they name.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NawhasRelease{}, indexSecrets, secretsOf); err != nil {
+		return err
+	}
+	if err := registry.Registry.Register(r.metrics); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
