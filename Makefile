@@ -90,8 +90,8 @@ test-e2e: tools cluster-programs images broken-image ## Run the tests on a Kuber
 	@go run ./hack/test e2e
 
 .PHONY: test-platform
-test-platform: cluster-programs $(PLATFORM_TOOLS) build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
-	@go run ./hack/test platform
+test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
+	@PATH="$(CURDIR)/bin/tools:$$PATH" go run ./hack/test platform
 
 .PHONY: model
 model: ## Check the models of the protocol, and that their mutants are caught
@@ -165,3 +165,11 @@ bin/tools/helm bin/tools/kubeconform bin/tools/kustomize: hack/platform/go.mod
 bin/tools/kube-score: hack/score/go.mod
 	@echo "building kube-score"
 	@cd hack/score && go build -ldflags '-s -w' -o ../../$@ github.com/zegl/kube-score/cmd/kube-score
+
+# Taken out of its package, which would start a server when installed.
+bin/tools/promtool:
+	@echo "unpacking promtool from the Debian package prometheus"
+	@rm -rf bin/prometheus && mkdir -p bin/prometheus bin/tools
+	@cd bin/prometheus && { apt-get -o APT::Sandbox::User=root download -qq prometheus || { apt-get update -qq && apt-get -o APT::Sandbox::User=root download -qq prometheus; }; } && dpkg -x prometheus_*.deb . \
+		|| { echo "promtool cannot be had here; put one in PATH and run: touch $@"; exit 1; }
+	@mv bin/prometheus/usr/bin/promtool $@ && rm -rf bin/prometheus
