@@ -7,7 +7,7 @@ import (
 
 // memoryAim is what a replay holds at a time, with room for its garbage. The
 // collector works harder above it and refuses nothing.
-const memoryAim = 192 << 20
+const memoryAim = 200 << 20
 
 // aimAtLittleMemory has the collector keep to memoryAim, unless GOMEMLIMIT says
 // where else. A replay makes garbage faster than anything else here, and its

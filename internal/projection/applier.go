@@ -89,7 +89,7 @@ func (a *applier) tables() []Table {
 }
 
 // rowMemory is about how many bytes the rows in memory may take.
-var rowMemory = 48 << 20
+var rowMemory = 64 << 20
 
 // full tells whether the rows take more than they may, even without those
 // that can be had again.

@@ -13,7 +13,7 @@ import (
 
 // replayChunk is how many events a replay applies in one transaction: the more,
 // the fewer times the row of an entity is written.
-const replayChunk = 100_000
+const replayChunk = 250_000
 
 // replayBatch is how many events are read, decoded and folded at a time.
 var replayBatch = 5_000

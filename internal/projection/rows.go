@@ -26,7 +26,11 @@ type Rows[R any] struct {
 	shape   Shape[R]
 	layout  *layout
 	entries map[uuid.UUID]*entry[R]
-	wanted  []uuid.UUID
+	// latest is the entry that was asked for last, nil for none: projectors look a
+	// row up, and then put it.
+	latest    *entry[R]
+	latestKey uuid.UUID
+	wanted    []uuid.UUID
 	// changed are the keys that were put or deleted, in the order of the first time.
 	changed []uuid.UUID
 	lookups []lookup[R]
@@ -115,11 +119,15 @@ func (t *Rows[R]) Delete(key uuid.UUID) {
 
 // entry finds what was asked for; anything else is the projector's mistake.
 func (t *Rows[R]) entry(key uuid.UUID) *entry[R] {
+	if t.latest != nil && t.latestKey == key {
+		return t.latest
+	}
 	e := t.entries[key]
 	if e == nil || e.requested {
 		t.undeclared(key.String())
 		return nil
 	}
+	t.latest, t.latestKey = e, key
 	return e
 }
 

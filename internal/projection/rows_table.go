@@ -119,6 +119,7 @@ func (t *Rows[R]) size() int {
 }
 
 func (t *Rows[R]) evict(after int64) {
+	t.latest = nil
 	for key, e := range t.entries {
 		if e.used > after {
 			continue
