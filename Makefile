@@ -97,6 +97,21 @@ test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-insta
 model: ## Check the models of the protocol, and that their mutants are caught
 	@go run ./hack/model
 
+SEEDS ?= 20
+SEED  ?= 0
+.PHONY: chaos
+chaos: chaos-programs ## Take releases through SEEDS random schedules of faults and kills, and audit them (SEED: one of them alone)
+	@bin/chaos/chaos --seeds $(SEEDS) --seed $(SEED)
+
+.PHONY: chaos-points
+chaos-points: chaos-programs ## Add what is new to the list of side effects at which make chaos ends programs
+	@bin/chaos/chaos --seeds $(SEEDS) --record
+
+.PHONY: chaos-programs
+chaos-programs: build cluster-programs
+	@go build -ldflags '$(LDFLAGS) -X $(MODULE)/internal/buildinfo.Version=3.2.1' -o bin/linux/nawhas-third ./cmd/nawhas
+	@go build -o bin/chaos/chaos ./test/chaos
+
 .PHONY: mutants
 mutants: ## Damage databases in every way we know and see that the verification notices
 	@rm -f bin/verify/mutants.json

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/nawhas/nawhas-operator/test/chaos/killpoint"
+)
+
+// summary is bin/chaos/summary.json, for programs that judge the campaign.
+type summary struct {
+	Runs  int `json:"runs"`
+	Seeds int `json:"seeds"`
+	// KillPoints are all that are known, KillPointsHit those at which a program
+	// ended, and Unlisted those that nobody knew of.
+	KillPoints    []string       `json:"killPoints"`
+	KillPointsHit []string       `json:"killPointsHit"`
+	Unlisted      []string       `json:"unlisted"`
+	Kills         int            `json:"kills"`
+	Stale         int            `json:"staleWrites"`
+	Faults        map[string]int `json:"faults"`
+
+	Requests       int64 `json:"requests"`
+	FailedRequests int64 `json:"failedRequests"`
+	Acknowledged   int64 `json:"acknowledged"`
+	Lost           int64 `json:"lost"`
+	Duplicated     int64 `json:"duplicated"`
+	Reordered      int64 `json:"reordered"`
+	Wrong          int64 `json:"wrong"`
+	StaleReads     int64 `json:"staleReads"`
+	TwoLive        int64 `json:"twoLive"`
+	Stuck          int   `json:"stuck"`
+	Broken         int   `json:"broken"`
+	// Failures are the seeds of runs that were not good.
+	Failures []uint64 `json:"failures"`
+	// SlowestSeconds is the longest run.
+	SlowestSeconds float64 `json:"slowestSeconds"`
+}
+
+func (c *campaign) summarize() *summary {
+	s := &summary{Faults: map[string]int{}, KillPoints: []string{}, KillPointsHit: []string{}, Unlisted: append([]string{}, c.unlisted()...), Failures: []uint64{}}
+	points, hit := map[string]bool{}, map[string]bool{}
+	for _, line := range c.catalogue {
+		point, _ := cutMode(line)
+		points[point] = true
+	}
+	for _, v := range c.verdicts {
+		s.add(v, hit)
+	}
+	s.KillPoints = slices.Sorted(maps.Keys(points))
+	for _, point := range s.KillPoints {
+		if hit[point] {
+			s.KillPointsHit = append(s.KillPointsHit, point)
+		}
+	}
+	slices.Sort(s.Failures)
+	return s
+}
+
+func (s *summary) add(v *verdict, hit map[string]bool) {
+	s.Runs++
+	if v.plan.seed <= seedsOnly {
+		s.Seeds++
+	}
+	for _, target := range v.hit {
+		hit[target.Point] = true
+		if s.Kills++; target.Moment == killpoint.Late {
+			s.Kills--
+			s.Stale++
+		}
+	}
+	for _, step := range v.plan.steps {
+		if step.fault != noFault {
+			s.Faults[string(step.fault)]++
+		}
+		if step.sick {
+			s.Faults["sick"]++
+		}
+	}
+	s.Requests, s.FailedRequests, s.Acknowledged = s.Requests+v.requests, s.FailedRequests+v.failed, s.Acknowledged+v.acknowledged
+	s.Lost, s.Duplicated, s.Reordered = s.Lost+v.lost, s.Duplicated+v.duplicated, s.Reordered+v.reordered
+	s.Wrong, s.StaleReads, s.TwoLive = s.Wrong+v.wrong, s.StaleReads+v.stale, s.TwoLive+v.twoLive
+	switch {
+	case v.isStuck():
+		s.Stuck++
+	case v.problem != nil:
+		s.Broken++
+	}
+	if !v.good() {
+		s.Failures = append(s.Failures, v.plan.seed)
+	}
+	s.SlowestSeconds = max(s.SlowestSeconds, v.took.Seconds())
+}
+
+// good tells whether nothing was found and every point was hit.
+func (s *summary) good() bool {
+	return len(s.Failures) == 0 && len(s.KillPointsHit) == len(s.KillPoints) && len(s.Unlisted) == 0
+}
+
+func (s *summary) write(folder string) error {
+	content, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "summary.json"), append(content, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	return nil
+}
+
+func (s *summary) print() {
+	fmt.Printf(`
+%d runs, %d kills at %d of %d points, %d writes of stale operators, %v
+%d requests, %d failed; %d acknowledged writes
+lost %d, duplicated %d, reordered %d, wrong %d, own writes not seen %d, two live %d, stuck %d, broken %d
+`, s.Runs, s.Kills, len(s.KillPointsHit), len(s.KillPoints), s.Stale, s.Faults, s.Requests, s.FailedRequests, s.Acknowledged,
+		s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.StaleReads, s.TwoLive, s.Stuck, s.Broken)
+	for _, point := range s.KillPoints {
+		if !slices.Contains(s.KillPointsHit, point) {
+			fmt.Println("  not hit:", point)
+		}
+	}
+	for _, point := range s.Unlisted {
+		fmt.Println("  not in points.txt:", point)
+	}
+}
