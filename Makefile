@@ -89,6 +89,10 @@ test-race: tools cluster-programs ## As test-unit, with the race detector on eve
 test-e2e: tools cluster-programs images broken-image ## Run the tests on a Kubernetes node
 	@go run ./hack/test e2e
 
+.PHONY: test-crashes
+test-crashes: tools cluster-programs ## End the operator before and after every one of its side effects
+	@go run ./hack/test crashes
+
 .PHONY: test-platform
 test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
 	@PATH="$(CURDIR)/bin/tools:$$PATH" go run ./hack/test platform

@@ -20,29 +20,32 @@ var errCrash = errors.New("the operator ended here")
 // From then on the process does nothing any more.
 type crash struct {
 	// survived are the side effects at which an operator has ended already.
-	survived    map[string]bool
-	after, dead bool
+	survived map[string]bool
+	after    moment
+	dead     bool
 	// statements are what the transactions under way have done.
 	statements map[*pgx.Conn][]string
 }
 
-// at reports whether this side effect is the last.
-func (c *crash) at(effect string) bool {
+// at reports whether this side effect is the last, and whether it is still done.
+func (c *crash) at(effect string) (last, done bool) {
 	if c.survived[effect] {
-		return false
+		return false, true
 	}
+	done = c.after(len(c.survived))
 	c.survived[effect], c.dead = true, true
-	return true
+	return true, done
 }
 
 func (c *crash) write(effect string, do func() error) error {
 	if c.dead {
 		return errCrash
 	}
-	if !c.at(effect) {
+	last, done := c.at(effect)
+	if !last {
 		return do()
 	}
-	if c.after {
+	if done {
 		_ = do()
 	}
 	return errCrash
@@ -72,10 +75,13 @@ func (c *crash) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 			return ctx
 		}
 	}
-	if !changes(effect) || !c.at(effect) || c.after {
+	if !changes(effect) {
 		return ctx
 	}
-	return gone
+	if _, done := c.at(effect); !done {
+		return gone
+	}
+	return ctx
 }
 
 // TraceQueryEnd has nothing to do: what follows finds the process dead.

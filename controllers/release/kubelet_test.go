@@ -3,20 +3,19 @@ package release
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -24,7 +23,7 @@ import (
 
 // kubelet plays what the API server alone does not: the controllers of Jobs and
 // Deployments, and the programs in their pods, as far as the operator can see
-// them. Programs connect with the very credentials of their pods.
+// them (programs_test.go).
 type kubelet struct {
 	*world
 	// refuse are stages whose pods end with an exit code, by stage.
@@ -41,25 +40,51 @@ type kubelet struct {
 	unwired bool
 	// stuck are versions whose followers cannot go on, and why.
 	stuck map[string]*ledger.Problem
+
+	seen view
+	// followers are those that run, by the uid of their Deployment.
+	followers map[types.UID]*follower
 }
 
+// view is what the namespace has: as it was when a round began, and with the
+// pods that were made and ended since.
+type view struct {
+	jobs        []batchv1.Job
+	deployments []appsv1.Deployment
+	pods        []corev1.Pod
+	services    []corev1.Service
+	slices      []discoveryv1.EndpointSlice
+}
+
+// work is one round: everything that the namespace asks for is brought about.
 func (k *kubelet) work() {
 	k.t.Helper()
 	if k.idle {
 		return
 	}
-	var jobs batchv1.JobList
-	k.must(cluster.List(k.t.Context(), &jobs, client.InNamespace(k.namespace)))
-	for i := range jobs.Items {
-		k.run(&jobs.Items[i])
+	k.look()
+	for i := range k.seen.jobs {
+		k.run(&k.seen.jobs[i])
 	}
-	var deployments appsv1.DeploymentList
-	k.must(cluster.List(k.t.Context(), &deployments, client.InNamespace(k.namespace)))
-	for i := range deployments.Items {
-		k.roll(&deployments.Items[i])
+	for i := range k.seen.deployments {
+		k.roll(&k.seen.deployments[i])
 	}
 	k.collect()
 	k.wire()
+}
+
+// look lists what there is, once for the whole round.
+func (k *kubelet) look() {
+	k.t.Helper()
+	var jobs batchv1.JobList
+	var deployments appsv1.DeploymentList
+	var pods corev1.PodList
+	var services corev1.ServiceList
+	var endpoints discoveryv1.EndpointSliceList
+	for _, list := range []client.ObjectList{&jobs, &deployments, &pods, &services, &endpoints} {
+		k.must(cluster.List(k.t.Context(), list, client.InNamespace(k.namespace)))
+	}
+	k.seen = view{jobs.Items, deployments.Items, pods.Items, services.Items, endpoints.Items}
 }
 
 // wire lists the ready pods of each Service in an EndpointSlice, as its
@@ -68,23 +93,27 @@ func (k *kubelet) wire() {
 	if k.unwired {
 		return
 	}
-	var services corev1.ServiceList
-	k.must(cluster.List(k.t.Context(), &services, client.InNamespace(k.namespace)))
-	for i := range services.Items {
-		service := &services.Items[i]
-		slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: service.Name + "-1"}, AddressType: discoveryv1.AddressTypeIPv4}
-		_, err := controllerutil.CreateOrUpdate(k.t.Context(), cluster, slice, func() error {
-			slice.Labels = merged(service.Labels, map[string]string{discoveryv1.LabelServiceName: service.Name})
-			slice.Endpoints = k.endpoints(service.Spec.Selector)
-			return nil
-		})
-		k.must(err)
+	for i := range k.seen.services {
+		service := &k.seen.services[i]
+		wanted := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: service.Name + "-1"}, AddressType: discoveryv1.AddressTypeIPv4}
+		wanted.Labels = merged(service.Labels, map[string]string{discoveryv1.LabelServiceName: service.Name})
+		wanted.Endpoints = k.endpoints(service.Spec.Selector)
+		found := slices.IndexFunc(k.seen.slices, func(s discoveryv1.EndpointSlice) bool { return s.Name == wanted.Name })
+		if found < 0 {
+			k.must(cluster.Create(k.t.Context(), wanted))
+			continue
+		}
+		existing := &k.seen.slices[found]
+		if !equality.Semantic.DeepEqual(existing.Labels, wanted.Labels) || !equality.Semantic.DeepEqual(existing.Endpoints, wanted.Endpoints) {
+			existing.Labels, existing.Endpoints = wanted.Labels, wanted.Endpoints
+			k.must(cluster.Update(k.t.Context(), existing))
+		}
 	}
 }
 
 func (k *kubelet) endpoints(selector map[string]string) []discoveryv1.Endpoint {
 	var all []discoveryv1.Endpoint
-	for i, pod := range k.pods(selector) {
+	for i, pod := range k.seen.matching(selector) {
 		if ready := podCondition(&pod, corev1.PodReady); ready != nil && ready.Status == corev1.ConditionTrue {
 			all = append(all, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
 				TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: k.namespace, Name: pod.Name}})
@@ -93,10 +122,22 @@ func (k *kubelet) endpoints(selector map[string]string) []discoveryv1.Endpoint {
 	return all
 }
 
+// matching are the pods that a selector selects.
+func (v *view) matching(selector map[string]string) []corev1.Pod {
+	var found []corev1.Pod
+	for i := range v.pods {
+		if labels.SelectorFromSet(selector).Matches(labels.Set(v.pods[i].Labels)) {
+			found = append(found, v.pods[i])
+		}
+	}
+	return found
+}
+
 // ready sets whether the pods of a version's workloads are ready.
 func (k *kubelet) ready(version string, status corev1.ConditionStatus) {
 	k.t.Helper()
-	for _, pod := range k.pods(map[string]string{v1alpha1.LabelVersion: version, v1alpha1.LabelWorkload: "api"}) {
+	k.look()
+	for _, pod := range k.seen.matching(map[string]string{v1alpha1.LabelVersion: version, v1alpha1.LabelWorkload: "api"}) {
 		pod.Status.Conditions = k.readiness(status)
 		k.must(cluster.Status().Update(k.t.Context(), &pod))
 	}
@@ -147,75 +188,6 @@ func (k *kubelet) finish(job *batchv1.Job, before, final batchv1.JobConditionTyp
 	k.must(cluster.Status().Update(k.t.Context(), job))
 }
 
-// program does what nawhas would do in a Job's pod, with its credentials.
-func (k *kubelet) program(stage string, template corev1.PodTemplateSpec) {
-	k.t.Helper()
-	switch stage {
-	case "migrate":
-		conn := k.dial(template, "NAWHAS_DATABASE_URL")
-		defer func() { _ = conn.Close(context.Background()) }()
-		_, err := conn.Exec(k.t.Context(), "CREATE TABLE IF NOT EXISTS reciters (id uuid PRIMARY KEY)")
-		k.must(err)
-	case "replay":
-		k.report(template, 0)
-	}
-}
-
-// report writes the version's checkpoint as its own process does.
-func (k *kubelet) report(template corev1.PodTemplateSpec, behind int64) {
-	k.t.Helper()
-	conn := k.dial(template, "NAWHAS_SOURCE_URL")
-	defer func() { _ = conn.Close(context.Background()) }()
-	var head int64
-	k.must(conn.QueryRow(k.t.Context(), "SELECT coalesce(max(position), 0) FROM events").Scan(&head))
-	problem := k.stuck[template.Labels[v1alpha1.LabelVersion]]
-	if problem != nil && problem.Kind == ledger.KindUnknown && k.variable(template, unknownEventsVariable) != "" {
-		problem = nil
-	}
-	if problem != nil {
-		head = problem.Position - 1
-	}
-	k.must(ledger.NewReporter(conn).Report(k.t.Context(), ledger.Progress{Stage: "complete", Position: max(0, head-behind), Target: head, Problem: problem}))
-}
-
-// dial connects with a variable of the pod's first container.
-func (k *kubelet) dial(template corev1.PodTemplateSpec, variable string) *pgx.Conn {
-	k.t.Helper()
-	conn, err := pgx.Connect(k.t.Context(), k.variable(template, variable))
-	k.must(err)
-	k.t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
-func (k *kubelet) variable(template corev1.PodTemplateSpec, name string) string {
-	k.t.Helper()
-	for _, env := range template.Spec.Containers[0].Env {
-		if env.Name != name {
-			continue
-		}
-		if env.ValueFrom == nil {
-			return k.expand(template, env.Value)
-		}
-		secret := &corev1.Secret{}
-		ref := env.ValueFrom.SecretKeyRef
-		k.must(cluster.Get(k.t.Context(), client.ObjectKey{Namespace: k.namespace, Name: ref.Name}, secret))
-		return string(secret.Data[ref.Key])
-	}
-	return ""
-}
-
-var reference = regexp.MustCompile(`\$\$|\$\([A-Z_]+\)`)
-
-// expand does to a variable's value what a kubelet does.
-func (k *kubelet) expand(template corev1.PodTemplateSpec, value string) string {
-	return reference.ReplaceAllStringFunc(value, func(found string) string {
-		if found == "$$" {
-			return "$"
-		}
-		return k.variable(template, found[2:len(found)-1])
-	})
-}
-
 // roll brings a Deployment's pods to its template at once, and lets a follower
 // report.
 func (k *kubelet) roll(d *appsv1.Deployment) {
@@ -224,7 +196,7 @@ func (k *kubelet) roll(d *appsv1.Deployment) {
 	}
 	wanted := ptr.Deref(d.Spec.Replicas, 1)
 	if wanted > 0 && d.Labels[v1alpha1.LabelStage] == followerName {
-		k.report(d.Spec.Template, k.behind)
+		k.follow(d)
 	}
 	status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: wanted, UpdatedReplicas: wanted, ReadyReplicas: wanted, AvailableReplicas: wanted}
 	if d.Status.ObservedGeneration == status.ObservedGeneration && d.Status.Replicas == wanted {
@@ -236,23 +208,23 @@ func (k *kubelet) roll(d *appsv1.Deployment) {
 }
 
 func (k *kubelet) replacePods(d *appsv1.Deployment, wanted int) {
-	for _, pod := range k.pods(d.Spec.Selector.MatchLabels) {
-		k.must(client.IgnoreNotFound(cluster.Delete(k.t.Context(), &pod, client.GracePeriodSeconds(0))))
+	for _, pod := range k.seen.matching(d.Spec.Selector.MatchLabels) {
+		k.end(&pod)
 	}
 	for range wanted {
 		k.pod(d, "Deployment", d.Spec.Template, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})
 	}
 }
 
-func (k *kubelet) pods(labels map[string]string) []corev1.Pod {
-	var found corev1.PodList
-	k.must(cluster.List(k.t.Context(), &found, client.InNamespace(k.namespace), client.MatchingLabels(labels)))
-	return found.Items
+// end takes a pod away at once.
+func (k *kubelet) end(pod *corev1.Pod) {
+	k.must(client.IgnoreNotFound(cluster.Delete(k.t.Context(), pod, client.GracePeriodSeconds(0))))
+	k.seen.pods = slices.DeleteFunc(slices.Clone(k.seen.pods), func(other corev1.Pod) bool { return other.UID == pod.UID })
 }
 
 func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTemplateSpec, state corev1.ContainerState) {
 	k.t.Helper()
-	for _, existing := range k.pods(template.Labels) {
+	for _, existing := range k.seen.matching(template.Labels) {
 		if state.Waiting != nil && metav1.IsControlledBy(&existing, owner) {
 			return
 		}
@@ -271,38 +243,29 @@ func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTempl
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, ImageID: "sha256:abc", State: state}}
 	k.must(cluster.Status().Update(k.t.Context(), pod))
+	k.seen.pods = append(k.seen.pods, *pod)
 }
 
-// collect deletes the pods of owners that are gone, as the garbage collector does.
+// collect deletes the pods of owners that are gone, as the garbage collector
+// does, and ends the followers with theirs.
 func (k *kubelet) collect() {
-	for _, pod := range k.pods(nil) {
-		owner := metav1.GetControllerOf(&pod)
-		if owner == nil || k.exists(owner) {
-			continue
+	for _, pod := range slices.Clone(k.seen.pods) {
+		if owner := metav1.GetControllerOf(&pod); owner != nil && !k.seen.has(owner.UID) {
+			k.end(&pod)
 		}
-		k.must(client.IgnoreNotFound(cluster.Delete(k.t.Context(), &pod, client.GracePeriodSeconds(0))))
+	}
+	for uid, running := range k.followers {
+		if !k.seen.has(uid) {
+			_ = running.conn.Close(context.Background())
+			delete(k.followers, uid)
+		}
 	}
 }
 
-func (k *kubelet) exists(owner *metav1.OwnerReference) bool {
-	objects := map[string]client.Object{"Job": &batchv1.Job{}, "Deployment": &appsv1.Deployment{}}
-	object := objects[owner.Kind]
-	err := cluster.Get(k.t.Context(), client.ObjectKey{Namespace: k.namespace, Name: owner.Name}, object)
-	return err == nil && object.GetUID() == owner.UID && object.GetDeletionTimestamp().IsZero()
-}
-
-// append writes events as a version's pods would.
-func (k *kubelet) append(version string, n int) error {
-	d := &appsv1.Deployment{}
-	k.must(cluster.Get(k.t.Context(), types.NamespacedName{Namespace: k.namespace, Name: "nawhas-api-" + strings.ReplaceAll(version, ".", "-")}, d))
-	conn := k.dial(d.Spec.Template, "NAWHAS_SOURCE_URL")
-	defer func() { _ = conn.Close(context.Background()) }()
-	for range n {
-		if _, err := conn.Exec(k.t.Context(), "INSERT INTO events (id, name, version, payload) VALUES (gen_random_uuid(), 'ReciterCreated', 1, '{}')"); err != nil {
-			return fmt.Errorf("append as version %s: %w", version, err)
-		}
-	}
-	return nil
+// has reports whether a Job or a Deployment is there to stay.
+func (v *view) has(uid types.UID) bool {
+	return slices.ContainsFunc(v.jobs, func(job batchv1.Job) bool { return job.UID == uid && job.DeletionTimestamp.IsZero() }) ||
+		slices.ContainsFunc(v.deployments, func(d appsv1.Deployment) bool { return d.UID == uid && d.DeletionTimestamp.IsZero() })
 }
 
 func (k *kubelet) wait(d time.Duration) { k.clock.SetTime(k.clock.Now().Add(d)) }

@@ -50,6 +50,9 @@ func runTests(m *testing.M) int {
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}
+	// One client needs no fair share, and these programs have memory to spare.
+	environment.ControlPlane.GetAPIServer().Configure().Set("enable-priority-and-fairness", "false")
+	_ = os.Setenv("GOGC", "400")
 	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start an API server (make cluster-programs builds it):", err)
@@ -64,7 +67,7 @@ func runTests(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "connect to the API server:", err)
 		return 1
 	}
-	return pgtest.Run(m, &postgres, "max_prepared_transactions=10")
+	return pgtest.Run(m, &postgres, "max_prepared_transactions=10", "autovacuum=off")
 }
 
 // world is a namespace and a pair of accounts of its own on the shared servers.

@@ -75,6 +75,11 @@ func platform(ctx context.Context) outcome {
 	return gotestsum(ctx, "platform", "go", "-C", "hack/platform", "test", "-json", "-tags", "platform", "./...")
 }
 
+// crashes ends the operator before and after every one of its side effects.
+func crashes(ctx context.Context) outcome {
+	return gotestsum(ctx, "crashes", "env", "NAWHAS_CRASH=all", "go", "test", "-json", "-timeout", "20m", "-run", "TestAnOperatorThatEndsAtAnyWriteIsReplaced", "./controllers/release")
+}
+
 func endToEnd(ctx context.Context) outcome {
 	if reason := noCluster(); reason != "" {
 		return outcome{notRun: reason}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -60,10 +61,15 @@ func Start(settings ...string) (*Server, error) {
 	return s, nil
 }
 
+// quick spares what costs tests time and only matters after a power cut, or to
+// queries that run for long: the first page image after each checkpoint, and
+// compiled expressions.
+var quick = []string{"full_page_writes=off", "jit=off"}
+
 // Run starts a server for all tests of a package, keeps it in *server and
 // returns the exit code for TestMain.
 func Run(m *testing.M, server **Server, settings ...string) int {
-	s, err := Start(settings...)
+	s, err := Start(slices.Concat(quick, settings)...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -69,10 +71,12 @@ func createRole(ctx context.Context, tx pgx.Tx, role Role) error {
 	if err := setPassword(ctx, tx, role, "CREATE"); err != nil {
 		return err
 	}
-	for setting, value := range roleSettings {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER ROLE %s SET %s = '%s'", quote(role.Name), setting, value)); err != nil {
-			return fmt.Errorf("set %s of role %s: %w", setting, role.Name, err)
-		}
+	var settings strings.Builder
+	for _, setting := range slices.Sorted(maps.Keys(roleSettings)) {
+		fmt.Fprintf(&settings, "ALTER ROLE %s SET %s = '%s';", quote(role.Name), setting, roleSettings[setting])
+	}
+	if _, err := tx.Exec(ctx, settings.String()); err != nil {
+		return fmt.Errorf("set the time limits of role %s: %w", role.Name, err)
 	}
 	return grantMembership(ctx, tx, role)
 }
