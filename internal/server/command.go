@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -69,8 +68,7 @@ func (s *Server) submit(ctx context.Context, c command, decide func(context.Cont
 	case errors.Is(err, errDuplicate):
 		return s.repeated(ctx, c, decided.event.ID)
 	case errors.Is(err, errMayNotWrite):
-		return Receipt{}, unavailable(time.Second, "this version may not write at the moment: it is not live yet, or another version has "+
-			"taken its place; send the command again to the Service of the live version")
+		return Receipt{}, elsewhere(s.pen.wrote.Load())
 	case err != nil:
 		return Receipt{}, err
 	}

@@ -208,12 +208,24 @@ func TestAVersionThatMayNotWriteAnswersSo(t *testing.T) {
 	postgres.Exec(t, nameOf(w.source), "REVOKE INSERT ON events FROM "+w.role)
 	for _, c := range [][3]string{{"POST", "/v1/reciters", `{"name": "Ali"}`}, {"DELETE", "/v1/reciters/nadeem", ""}} {
 		r := w.expect(503, c[0], c[1], c[2])
-		if r.header.Get("Retry-After") == "" || !strings.Contains(r.body["detail"].(string), "not live") {
-			t.Errorf("answered %s", r.raw)
+		if r.header.Get("Retry-After") != "1" || !r.closes || !strings.Contains(r.body["detail"].(string), "not live") {
+			t.Errorf("answered %s, %v", r.raw, r.header)
 		}
 	}
 	w.expect(200, "GET", "/v1/reciters/nadeem", "")
 	w.expect(200, "GET", "/readyz", "")
+}
+
+// A version that lost its place sends the writers on its connections back to the
+// Service at once.
+func TestAVersionThatMayNoLongerWriteLetsGoOfItsWriters(t *testing.T) {
+	w := newWorld(t)
+	w.expect(201, "POST", "/v1/reciters", `{"name": "Ali"}`)
+	postgres.Exec(t, nameOf(w.source), "REVOKE INSERT ON events FROM "+w.role)
+	r := w.expect(503, "POST", "/v1/reciters", `{"name": "Nadeem"}`)
+	if r.header.Get("Retry-After") != "0" || !r.closes {
+		t.Errorf("answered with %v", r.header)
+	}
 }
 
 func TestACommandWaitsForThePositionItNames(t *testing.T) {

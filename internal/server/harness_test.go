@@ -162,6 +162,8 @@ func (w *world) events() []logged {
 
 type reply struct {
 	status int
+	// closes says that the connection ends with the answer.
+	closes bool
 	header http.Header
 	raw    []byte
 	body   map[string]any
@@ -186,7 +188,7 @@ func (w *world) send(method, path, body string, headers ...string) reply {
 	if response.Header.Get("Nawhas-Version") != w.version {
 		w.t.Errorf("%s %s answered %d without its version", method, path, response.StatusCode)
 	}
-	r := reply{status: response.StatusCode, header: response.Header, raw: raw}
+	r := reply{status: response.StatusCode, closes: response.Close, header: response.Header, raw: raw}
 	_ = json.Unmarshal(raw, &r.body)
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -26,6 +27,8 @@ type pen struct {
 	log    *eventlog.Log
 	source *pgxpool.Pool
 	byID   string
+	// wrote says that this process has appended before.
+	wrote atomic.Bool
 }
 
 func newPen(log *eventlog.Log, source *pgxpool.Pool) *pen {
@@ -70,6 +73,7 @@ func (p *pen) append(ctx context.Context, event eventlog.NewEvent) (int64, error
 func (p *pen) attempt(ctx context.Context, event eventlog.NewEvent) (int64, error) {
 	positions, err := p.log.Append(ctx, p.source, event)
 	if err == nil {
+		p.wrote.Store(true)
 		return positions[0], nil
 	}
 	var duplicate *eventlog.DuplicateIDError

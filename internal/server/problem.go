@@ -74,6 +74,19 @@ func unavailable(after time.Duration, detail string) error {
 		http.Header{"Retry-After": {strconv.Itoa(int(after.Seconds()))}})
 }
 
+// elsewhere sends a client away with its connection: over a new one it comes to
+// the version that the Service leads to by now. A version that wrote before has
+// lost its place to one that is there already, so that the client can come at
+// once.
+func elsewhere(wrote bool) error {
+	again := "1"
+	if wrote {
+		again = "0"
+	}
+	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("this version may not write at the moment: it is not live yet, or another version has "+
+		"taken its place; send the command again to the Service of the live version"), http.Header{"Retry-After": {again}, "Connection": {"close"}})
+}
+
 // isOutage tells a database that is away, starting, stopping or overloaded from
 // a fault of the request.
 func isOutage(err error) bool {
