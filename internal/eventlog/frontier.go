@@ -54,6 +54,10 @@ func (l *Log) Head(ctx context.Context, db DB) (int64, error) {
 	return position, nil
 }
 
+// HeadQuery is the query of [Log.Head], for those who want its answer together
+// with others in one query.
+func (l *Log) HeadQuery() string { return l.sql.head }
+
 // Watermark returns a position at and below which nothing can appear any
 // more, and which is at least as high as every event that was committed when
 // it was called. It waits for the transactions that were appending at that

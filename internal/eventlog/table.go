@@ -63,6 +63,7 @@ type statements struct {
 	holders     string
 	sequence    string
 	marks       string
+	writers     string
 	copyColumns []string
 }
 
@@ -103,6 +104,7 @@ func newStatements(t Table) statements {
 		sequence: fmt.Sprintf("SELECT pg_get_serial_sequence(%s, %s)", literal(relation), literal(t.Position)),
 		marks: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s FROM %[3]s WHERE %[1]s BETWEEN $1 AND $2 ORDER BY %[1]s LIMIT $3`,
 			position, id, relation),
+		writers:     writersQuery(regclass),
 		copyColumns: copied,
 	}
 }

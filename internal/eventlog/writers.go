@@ -55,47 +55,79 @@ type Writers struct {
 
 // Writers tells who can append to the log, by a grant of anybody, as a member
 // of a role that can, or as everybody. Roles that cannot log in are told by
-// their members.
+// their members. It is one query, whose cost grows with the grants and
+// memberships there are and not with their product.
 func (l *Log) Writers(ctx context.Context, db DB) (Writers, error) {
-	var w Writers
-	err := db.QueryRow(ctx, `SELECT
-			coalesce(array_agg(r.rolname::text ORDER BY 1) FILTER (WHERE NOT r.rolsuper AND pg_has_role(r.oid, c.relowner, 'MEMBER')), '{}'),
-			coalesce(array_agg(r.rolname::text ORDER BY 1) FILTER (WHERE r.rolsuper), '{}')
-		FROM pg_roles r, pg_class c WHERE c.oid = `+l.sql.regclass+` AND r.rolcanlogin`).Scan(&w.Owners, &w.Superusers)
-	if err != nil {
-		return Writers{}, fmt.Errorf("read who owns the log: %w", err)
-	}
-	slices.Sort(w.Owners)
-	slices.Sort(w.Superusers)
-	rows, err := db.Query(ctx, `WITH acl AS (
-			SELECT (aclexplode(relacl)).* FROM pg_class WHERE oid = `+l.sql.regclass+`
-			UNION ALL
-			SELECT (aclexplode(attacl)).* FROM pg_attribute WHERE attrelid = `+l.sql.regclass+` AND NOT attisdropped
-		), allowed AS (
-			SELECT DISTINCT grantee, grantor::regrole::text AS grantor FROM acl WHERE privilege_type = 'INSERT'
-			UNION ALL
-			SELECT oid, '' FROM pg_roles WHERE rolname = 'pg_write_all_data'
-		)
-		SELECT r.rolname::text, a.grantee::regrole::text, a.grantor FROM allowed a JOIN pg_roles r ON a.grantee <> 0 AND pg_has_role(r.oid, a.grantee, 'MEMBER')
-		WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT pg_has_role(r.oid, (SELECT relowner FROM pg_class WHERE oid = `+l.sql.regclass+`), 'MEMBER')
-		UNION ALL
-		SELECT 'PUBLIC', 'PUBLIC', grantor FROM allowed WHERE grantee = 0
-		ORDER BY 1, 2, 3`)
+	rows, err := db.Query(ctx, l.sql.writers)
 	if err != nil {
 		return Writers{}, fmt.Errorf("read who can append to the log: %w", err)
 	}
-	var role string
+	var w Writers
+	var kind, role string
 	var grant Grant
-	_, err = pgx.ForEachRow(rows, []any{&role, &grant.Grantee, &grant.Grantor}, func() error {
-		if last := len(w.Granted) - 1; last < 0 || w.Granted[last].Role != role {
-			w.Granted = append(w.Granted, Writer{Role: role})
-		}
-		last := &w.Granted[len(w.Granted)-1]
-		last.Through = append(last.Through, grant)
+	_, err = pgx.ForEachRow(rows, []any{&kind, &role, &grant.Grantee, &grant.Grantor}, func() error {
+		w.add(kind, role, grant)
 		return nil
 	})
 	if err != nil {
 		return Writers{}, fmt.Errorf("read who can append to the log: %w", err)
 	}
+	slices.Sort(w.Owners)
+	slices.Sort(w.Superusers)
 	return w, nil
+}
+
+// add takes one row of the query, whose rows of one role follow each other.
+func (w *Writers) add(kind, role string, grant Grant) {
+	switch kind {
+	case "owner":
+		w.Owners = append(w.Owners, role)
+	case "superuser":
+		w.Superusers = append(w.Superusers, role)
+	default:
+		if last := len(w.Granted) - 1; last < 0 || w.Granted[last].Role != role {
+			w.Granted = append(w.Granted, Writer{Role: role})
+		}
+		last := &w.Granted[len(w.Granted)-1]
+		last.Through = append(last.Through, grant)
+	}
+}
+
+// writersQuery follows memberships from those who have a right to those who get
+// it through them. Asking pg_has_role for each pair instead takes seconds when
+// the log has a thousand roles. The owner of the database is a member of
+// pg_database_owner although nobody made it one.
+func writersQuery(regclass string) string {
+	return `WITH RECURSIVE log AS (
+			SELECT relowner, relacl FROM pg_class WHERE oid = ` + regclass + `
+		), membership AS (
+			SELECT roleid, member FROM pg_auth_members
+			UNION ALL
+			SELECT r.oid, d.datdba FROM pg_roles r, pg_database d WHERE r.rolname = 'pg_database_owner' AND d.datname = current_database()
+		), acl AS (
+			SELECT (aclexplode(relacl)).* FROM log
+			UNION ALL
+			SELECT (aclexplode(attacl)).* FROM pg_attribute WHERE attrelid = ` + regclass + ` AND NOT attisdropped
+		), allowed AS (
+			SELECT DISTINCT grantee, grantor::regrole::text AS grantor FROM acl WHERE privilege_type = 'INSERT'
+			UNION ALL
+			SELECT oid, '' FROM pg_roles WHERE rolname = 'pg_write_all_data'
+		), heirs AS (
+			SELECT grantee, grantor, grantee AS role FROM allowed WHERE grantee <> 0
+			UNION
+			SELECT h.grantee, h.grantor, m.member FROM heirs h JOIN membership m ON m.roleid = h.role
+		), owners AS (
+			SELECT relowner AS role FROM log
+			UNION
+			SELECT m.member FROM owners o JOIN membership m ON m.roleid = o.role
+		)
+		SELECT 'owner', r.rolname::text, '', '' FROM owners o JOIN pg_roles r ON r.oid = o.role WHERE r.rolcanlogin AND NOT r.rolsuper
+		UNION ALL
+		SELECT 'superuser', rolname::text, '', '' FROM pg_roles WHERE rolcanlogin AND rolsuper
+		UNION ALL
+		SELECT 'writer', r.rolname::text, h.grantee::regrole::text, h.grantor FROM heirs h JOIN pg_roles r ON r.oid = h.role
+		WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT EXISTS (SELECT FROM owners o WHERE o.role = h.role)
+		UNION ALL
+		SELECT 'writer', 'PUBLIC', 'PUBLIC', grantor FROM allowed WHERE grantee = 0
+		ORDER BY 1, 2, 3, 4`
 }
