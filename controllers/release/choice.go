@@ -51,19 +51,19 @@ func obeyHold(wanted, hold string, versions []*ledger.Version) choice {
 		return choice{version: wanted}
 	}
 	if !hasRole(versions, hold, ledger.Live, ledger.Warm) {
-		refused := blocked(v1alpha1.ReasonHoldInvalid, fmt.Sprintf(
+		refused := atRest(blocked(v1alpha1.ReasonHoldInvalid, fmt.Sprintf(
 			"annotation %s names %q, which is not a version that has been live and is kept (%s); correct the annotation, or remove it to let version %s go live. Nothing is changed meanwhile",
-			v1alpha1.AnnotationHold, hold, strings.Join(returnable(versions), ", "), wanted), pollSlow)
+			v1alpha1.AnnotationHold, hold, strings.Join(returnable(versions), ", "), wanted), pollSlow))
 		return choice{version: wanted, refused: &refused}
 	}
-	held := blocked(v1alpha1.ReasonHeld, fmt.Sprintf("annotation %s holds version %s; remove it to let version %s go live", v1alpha1.AnnotationHold, hold, wanted), pollSlow)
+	held := atRest(blocked(v1alpha1.ReasonHeld, fmt.Sprintf("annotation %s holds version %s; remove it to let version %s go live", v1alpha1.AnnotationHold, hold, wanted), pollSlow))
 	return choice{version: hold, instead: &held}
 }
 
 func sentBack(v *ledger.Version) *outcome {
-	result := blocked(v1alpha1.ReasonRolledBack, fmt.Sprintf(
+	result := atRest(blocked(v1alpha1.ReasonRolledBack, fmt.Sprintf(
 		"version %s was sent back to %s at %s and is held: %s. Release another version, or raise spec.retry to %d to try this one again",
-		v.Version, v.Held.ReturnTo, v.Held.At.UTC().Format(time.RFC3339), v.Held.Message, v.Held.Retry+1), pollSlow)
+		v.Version, v.Held.ReturnTo, v.Held.At.UTC().Format(time.RFC3339), v.Held.Message, v.Held.Retry+1), pollSlow))
 	return &result
 }
 

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,14 +38,14 @@ type connectionError struct{ message string }
 
 func (e *connectionError) Error() string { return e.message }
 
-func readConnection(ctx context.Context, reader client.Reader, namespace, field string, spec v1alpha1.ConnectionSpec) (*connection, error) {
-	text, err := readSecretKey(ctx, reader, namespace, field+".connection.secretKeyRef", spec.SecretKeyRef)
+func (r *Reconciler) readConnection(ctx context.Context, namespace, field string, spec v1alpha1.ConnectionSpec) (*connection, error) {
+	text, err := r.readSecretKey(ctx, namespace, field+".connection.secretKeyRef", spec.SecretKeyRef)
 	if err != nil {
 		return nil, err
 	}
 	var ca []byte
 	if spec.CASecretKeyRef != nil {
-		if ca, err = readSecretKey(ctx, reader, namespace, field+".connection.caSecretKeyRef", *spec.CASecretKeyRef); err != nil {
+		if ca, err = r.readSecretKey(ctx, namespace, field+".connection.caSecretKeyRef", *spec.CASecretKeyRef); err != nil {
 			return nil, err
 		}
 	}
@@ -57,9 +56,8 @@ func readConnection(ctx context.Context, reader client.Reader, namespace, field 
 	return conn, nil
 }
 
-func readSecretKey(ctx context.Context, reader client.Reader, namespace, field string, ref v1alpha1.SecretKeyReference) ([]byte, error) {
-	secret := &corev1.Secret{}
-	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, secret)
+func (r *Reconciler) readSecretKey(ctx context.Context, namespace, field string, ref v1alpha1.SecretKeyReference) ([]byte, error) {
+	secret, err := r.Secrets.Named(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name})
 	if apierrors.IsNotFound(err) {
 		return nil, &secretError{fmt.Sprintf("Secret %q (spec.%s) does not exist in namespace %q; create it with key %q", ref.Name, field, namespace, ref.Key)}
 	}

@@ -59,8 +59,7 @@ func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, v *ledger.Ve
 	if side == appSide {
 		c.role = v.AppRole
 	}
-	existing := &corev1.Secret{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: c.secret}, existing)
+	existing, err := r.Secrets.Own(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: c.secret})
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", c.secret, err)
 	}

@@ -28,6 +28,8 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	left, err := r.takeAway(ctx, s)
 	switch {
+	case errors.Is(err, errBusy):
+		return ctrl.Result{}, err
 	case err == nil && left == "":
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil && r.hopeless(ctx, s, err):
@@ -46,7 +48,10 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 	if err := r.gatherCluster(ctx, s); err != nil {
 		return "", err
 	}
-	if err := r.connect(ctx, s); err != nil {
+	if err := r.prepare(ctx, s); err != nil {
+		return "", err
+	}
+	if err := r.check(ctx, s); err != nil {
 		return "", err
 	}
 	if err := r.gatherDatabases(ctx, s); err != nil {
@@ -108,7 +113,7 @@ func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 }
 
 func (r *Reconciler) release(ctx context.Context, s *scope) error {
-	r.servers.forget(s.key())
+	r.servers.forget(client.ObjectKeyFromObject(s.release))
 	r.suitable.Delete(s.key())
 	r.claimed.Delete(s.key())
 	before := s.release.DeepCopy()

@@ -142,7 +142,7 @@ func TestAStaleOperatorCannotChangeAService(t *testing.T) {
 			}
 			w.reconciler.Close()
 			w.reconciler = nil
-			stale := New(nil, w.recorder)
+			stale := New(nil, w.recorder, DefaultSettings())
 			stale.Clock = w.clock
 			defer stale.Close()
 			taken := false

@@ -2,31 +2,103 @@ package release
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
 // metrics tells Prometheus what the status of each release said after its last
-// pass: no more, so that a metric and kubectl never disagree, and no series of a
-// release or version that is gone stays behind. It is safe for concurrent use.
+// pass, so that a metric and kubectl do not disagree, and no series of a release
+// or version that is gone stays behind. Only how far each database is, is newer
+// and more exact than in the status. Beside that it tells of the operator's own
+// work. It is safe for concurrent use.
 type metrics struct {
 	mu       sync.Mutex
 	releases map[types.NamespacedName]v1alpha1.NawhasReleaseStatus
+	measured map[types.NamespacedName]map[string]measure
+
+	passes, waits, stages, polls *prometheus.HistogramVec
+	problems                     *prometheus.CounterVec
 }
+
+// measure is how far a version's database was at the last look at its source.
+type measure struct{ position, lag int64 }
 
 func newMetrics() *metrics {
-	return &metrics{releases: map[types.NamespacedName]v1alpha1.NawhasReleaseStatus{}}
+	return &metrics{
+		releases: map[types.NamespacedName]v1alpha1.NawhasReleaseStatus{},
+		measured: map[types.NamespacedName]map[string]measure{},
+		passes: newHistogram("nawhas_pass_seconds", "How long a pass over a release took, without its waiting for databases.",
+			prometheus.ExponentialBucketsRange(0.0005, 10, 18)),
+		waits:  newHistogram("nawhas_pass_database_seconds", "How long a pass over a release waited for databases.", prometheus.ExponentialBucketsRange(0.0005, 60, 18)),
+		stages: newHistogram("nawhas_stage_duration_seconds", "How long stages took that were passed since the operator started.", prometheus.ExponentialBucketsRange(0.1, 86400, 18), "stage"),
+		polls:  newHistogram("nawhas_source_poll_seconds", "How long the query took that looks at a source for all its releases.", prometheus.ExponentialBucketsRange(0.0005, 4, 12), "server"),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nawhas_pass_problems_total",
+			Help: "Passes that came to no end, by the reason."}, []string{"reason"}),
+	}
 }
 
-// note keeps what a release's status says now.
-func (m *metrics) note(release *v1alpha1.NawhasRelease) {
+func newHistogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// own are the metrics that the operator's work adds up to.
+func (m *metrics) own() []prometheus.Collector {
+	return []prometheus.Collector{m.passes, m.waits, m.stages, m.polls, m.problems}
+}
+
+// note keeps what a release's status says now, and counts the stages that it did
+// not say before.
+func (m *metrics) note(before, after *v1alpha1.NawhasRelease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.releases[types.NamespacedName{Namespace: release.Namespace, Name: release.Name}] = *release.Status.DeepCopy()
+	name := types.NamespacedName{Namespace: after.Namespace, Name: after.Name}
+	m.releases[name] = *after.Status.DeepCopy()
+	delete(m.measured, name)
+	known := map[string]bool{}
+	for _, version := range before.Status.Versions {
+		for _, stage := range version.Stages {
+			known[version.Version+" "+stage.Name] = true
+		}
+	}
+	for _, version := range after.Status.Versions {
+		for _, stage := range version.Stages {
+			if !known[version.Version+" "+stage.Name] {
+				m.stages.WithLabelValues(stage.Name).Observe(stage.Duration.Seconds())
+			}
+		}
+	}
+}
+
+// measure keeps how far the databases of a release are.
+func (m *metrics) measure(name types.NamespacedName, versions []ledger.Glance, head int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[string]measure{}
+	for _, g := range versions {
+		found[g.Version] = measure{position: g.Position, lag: max(0, head-g.Position)}
+	}
+	m.measured[name] = found
+}
+
+// passed notes a pass: how long it took, and how much of that it waited for databases.
+func (m *metrics) passed(took, waited time.Duration) {
+	m.passes.WithLabelValues().Observe((took - waited).Seconds())
+	m.waits.WithLabelValues().Observe(waited.Seconds())
+}
+
+// failed notes a pass that came to no end.
+func (m *metrics) failed(reason string) { m.problems.WithLabelValues(reason).Inc() }
+
+// polled notes a look at a source.
+func (m *metrics) polled(server string, took time.Duration) {
+	m.polls.WithLabelValues(server).Observe(took.Seconds())
 }
 
 // forget drops a release that is gone.
@@ -34,6 +106,7 @@ func (m *metrics) forget(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.releases, name)
+	delete(m.measured, name)
 }
 
 // The metrics of a release, all gauges; docs/metrics.md tells of each.
@@ -41,6 +114,8 @@ var (
 	describedCondition = describeMetric("condition", "1 while the condition is True, else 0, with its reason.", "condition", "reason")
 	describedLive      = describeMetric("live_info", "1 for the version that the Services lead to.", "version")
 	describedLag       = describeMetric("lag_events", "Events that the version's database has yet to apply.", "version", "role")
+	describedCheck     = describeMetric("checkpoint_position", "Position up to which the version's database has applied the log.", "version", "role")
+	describedRollback  = describeMetric("rollback_ready", "1 while the previous version can come back at once, else 0.")
 	describedStage     = describeMetric("stage_seconds", "How long a passed stage of the version took.", "version", "stage")
 	describedPosition  = describeMetric("replay_position", "Position that the version's replay has reached, while it runs.", "version")
 	describedTarget    = describeMetric("replay_target", "Position at which the version's replay ends, while it runs.", "version")
@@ -53,7 +128,7 @@ func describeMetric(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(described chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{describedCondition, describedLive, describedLag, describedStage,
+	for _, d := range []*prometheus.Desc{describedCondition, describedLive, describedLag, describedCheck, describedRollback, describedStage,
 		describedPosition, describedTarget, describedRate} {
 		described <- d
 	}
@@ -69,7 +144,7 @@ func (m *metrics) Collect(collected chan<- prometheus.Metric) {
 		}
 		collectRelease(&status, tell)
 		for i := range status.Versions {
-			collectVersion(&status.Versions[i], tell)
+			collectVersion(&status.Versions[i], m.measured[name], tell)
 		}
 	}
 }
@@ -83,15 +158,23 @@ func collectRelease(status *v1alpha1.NawhasReleaseStatus, tell teller) {
 			value = 1
 		}
 		tell(describedCondition, value, condition.Type, condition.Reason)
+		if condition.Type == v1alpha1.ConditionRollbackReady {
+			tell(describedRollback, value)
+		}
 	}
 	if status.Live != "" {
 		tell(describedLive, 1, status.Live)
 	}
 }
 
-func collectVersion(version *v1alpha1.VersionStatus, tell teller) {
+func collectVersion(version *v1alpha1.VersionStatus, measured map[string]measure, tell teller) {
 	if version.Lag != nil {
-		tell(describedLag, float64(*version.Lag), version.Version, string(version.Role))
+		lag, position := *version.Lag, ptr.Deref(version.Checkpoint, 0)
+		if newer, ok := measured[version.Version]; ok {
+			lag, position = newer.lag, newer.position
+		}
+		tell(describedLag, float64(lag), version.Version, string(version.Role))
+		tell(describedCheck, float64(position), version.Version, string(version.Role))
 	}
 	for _, stage := range version.Stages {
 		tell(describedStage, stage.Duration.Seconds(), version.Version, stage.Name)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -71,7 +72,7 @@ func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing cl
 	if err != nil {
 		return err
 	}
-	err = r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
+	err = r.find(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read %s: %w", describe(wanted), err)
 	}
@@ -84,6 +85,17 @@ func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing cl
 		}
 	}
 	return r.apply(ctx, s, wanted)
+}
+
+// find reads an object from the cache, which knows the release's own. What it
+// does not know may exist all the same, made by another or without its labels,
+// and must not be taken for something that can be made.
+func (r *Reconciler) find(ctx context.Context, key client.ObjectKey, object client.Object) error {
+	err := r.Client.Get(ctx, key, object)
+	if r.Live == nil || !apierrors.IsNotFound(err) {
+		return err
+	}
+	return r.Live.Get(ctx, key, object)
 }
 
 // asApplied reports whether everything that is wanted is there. Defaults that

@@ -44,13 +44,14 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 	if live == nil || live.Held != nil || live.LiveSince == nil || !live.Passed(v1alpha1.ConditionSwitched) || live.Passed(observed) {
 		return passed(""), nil
 	}
-	seen := observation{over: s.now.After(s.observedUntil(live)), again: pollProgress}
+	until := s.observedUntil(live)
+	seen := observation{over: s.now.After(until), again: until.Sub(s.now) + time.Second}
 	if s.sendsBack(live) {
 		verification, err := r.verifyAgain(ctx, s, live)
 		if err != nil {
 			return outcome{}, err
 		}
-		seen = judgeObservation(s.pods, live, s.plans[live.Version], verification, s.observedUntil(live), s.now)
+		seen = judgeObservation(s.pods, live, s.plans[live.Version], verification, until, s.now)
 	}
 	switch {
 	case seen.message != "":
@@ -113,7 +114,12 @@ func judgeObservation(pods []corev1.Pod, v *ledger.Version, p *plan, verificatio
 				len(lost), wanted, workload.Name, unreadyFor, strings.Join(lost, ", "))}
 		}
 	}
-	return observation{over: now.After(until) && !pending, again: pollProgress}
+	// Pods and Jobs are told of; only time has to be looked after.
+	again := soonest(until.Sub(now)+time.Second, pollSlow)
+	if pending || now.After(until) {
+		again = pollProgress
+	}
+	return observation{over: now.After(until) && !pending, again: again}
 }
 
 // unreadyPods are the pods of a workload that lost their readiness while they

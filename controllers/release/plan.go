@@ -91,8 +91,8 @@ func (s *scope) refusedImage() *outcome {
 	if p.pinned == "" || p.pinned == p.wantedImage() {
 		return nil
 	}
-	result := blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
-		"the database of version %s was built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0)
+	result := atRest(blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
+		"the database of version %s was built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0))
 	return &result
 }
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -29,8 +29,14 @@ const (
 	pollFast = 250 * time.Millisecond
 	// pollProgress is for a replay's progress.
 	pollProgress = time.Second
-	// pollSlow is for what changes seldom, and for servers that do not answer.
+	// pollSlow is for what changes seldom, and for servers that do not answer. A
+	// release at rest is not polled: see rest.go.
 	pollSlow = 10 * time.Second
+	// pollBusy is for a pass that found its server busy with others.
+	pollBusy = 200 * time.Millisecond
+	// pollSilent is for a server that does not answer, should nobody tell that it
+	// does again.
+	pollSilent = time.Minute
 )
 
 const (
@@ -44,23 +50,69 @@ type Reconciler struct {
 	Client   client.Client
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// Secrets reads Secrets.
+	Secrets *Secrets
+	// Live reads from the API server, nil when Client does so too.
+	Live client.Reader
 	// Tracer hears of every statement to the servers, nil when nobody does.
 	Tracer pgx.QueryTracer
 
-	servers *servers
-	metrics *metrics
+	settings Settings
+	servers  *servers
+	metrics  *metrics
+	pollers  *pollers
+	resting  *resting
 	// suitable are the connections of each release that were checked.
 	suitable sync.Map
 	// equipped are the versions whose roles and database were made sure of, each
 	// with a digest of what was.
 	equipped sync.Map
+	// underway are the passes at work, with the time of their beginning.
+	underway sync.Map
 	// claimed are the releases whose Services carry this process' epoch.
 	claimed sync.Map
 }
 
-// New makes a Reconciler.
-func New(c client.Client, recorder events.EventRecorder) *Reconciler {
-	return &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, servers: newServers(), metrics: newMetrics()}
+// Settings are what an installation may choose. The zero value is not valid:
+// see DefaultSettings.
+type Settings struct {
+	// Concurrency is how many releases are worked on at once, and PerServer how
+	// many of them on one database server.
+	Concurrency, PerServer int
+	// PollInterval is between two looks at a source for all releases at rest.
+	PollInterval time.Duration
+	// Recheck is when a release at rest is looked at in full although nothing was
+	// seen to change.
+	Recheck time.Duration
+}
+
+// DefaultSettings serve a thousand releases.
+func DefaultSettings() Settings {
+	return Settings{Concurrency: 32, PerServer: 8, PollInterval: 5 * time.Second, Recheck: 10 * time.Hour}
+}
+
+// New makes a Reconciler that reads and writes through one client.
+func New(c client.Client, recorder events.EventRecorder, settings Settings) *Reconciler {
+	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, Secrets: &Secrets{Cached: c}, settings: settings,
+		servers: newServers(settings.PerServer), metrics: newMetrics(), resting: newResting()}
+	r.pollers = newPollers(settings.PollInterval, r.servers, r.resting, r.metrics)
+	return r
+}
+
+// longestPass is longer than a pass can take whose every wait ends in time.
+const longestPass = 15 * time.Minute
+
+// Alive reports a pass that does not come to its end.
+func (r *Reconciler) Alive() error {
+	var stuck error
+	r.underway.Range(func(name, since any) bool {
+		started, _ := since.(time.Time)
+		if took := time.Since(started); took > longestPass {
+			stuck = fmt.Errorf("a pass over release %v has not ended for %s", name, took.Round(time.Second))
+		}
+		return stuck == nil
+	})
+	return stuck
 }
 
 // Close ends the connections to all servers.
@@ -84,11 +136,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.Client.Get(ctx, request.NamespacedName, release); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.metrics.forget(request.NamespacedName)
+			r.resting.rouse(request.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	started := time.Now()
+	ctx, waited := withWaits(ctx)
 	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
 	before := release.DeepCopy()
+	r.resting.rouse(request.NamespacedName)
+	r.underway.Store(request.NamespacedName, started)
+	defer func() {
+		r.underway.Delete(request.NamespacedName)
+		s.visit.leave()
+	}()
 	var result ctrl.Result
 	var err error
 	if !release.DeletionTimestamp.IsZero() {
@@ -96,9 +157,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	} else {
 		result, err = r.pass(ctx, s)
 	}
-	r.announce(ctx, s, before.Status.Conditions)
-	r.metrics.note(release)
-	return result, errors.Join(err, r.writeStatus(ctx, before, s))
+	if errors.Is(err, errBusy) {
+		return ctrl.Result{RequeueAfter: pollBusy}, nil
+	}
+	r.announce(s.logged(ctx), s, before.Status.Conditions)
+	r.metrics.note(before, release)
+	err = errors.Join(err, r.writeStatus(ctx, before, s))
+	r.metrics.passed(time.Since(started), waited.sum())
+	return result, err
+}
+
+// logged says which version a line of the log is about, and what stage it is at.
+func (s *scope) logged(ctx context.Context) context.Context {
+	stage := v1alpha1.ReasonSettled
+	for _, name := range v1alpha1.Stages() {
+		if !meta.IsStatusConditionTrue(s.release.Status.Conditions, name) {
+			stage = name
+			break
+		}
+	}
+	return ctrl.LoggerInto(ctx, ctrl.LoggerFrom(ctx).WithValues("version", s.choice.version, "stage", stage))
 }
 
 // pass gathers, walks the stages, looks after all versions and sums up.
@@ -108,23 +186,44 @@ func (r *Reconciler) pass(ctx context.Context, s *scope) (ctrl.Result, error) {
 	}
 	s.release.Status.ObservedGeneration = s.release.Generation
 	way, err := r.gatherAndWalk(ctx, s)
+	if errors.Is(err, errBusy) {
+		return ctrl.Result{}, err
+	}
 	if s.ledger != nil {
 		s.fillStatus()
 	}
 	s.summarize(way)
-	if err != nil && explain(err).known() {
-		ctrl.LoggerFrom(ctx).Info("the release cannot go on", "reason", explain(err).reason, "problem", err.Error())
-		return ctrl.Result{RequeueAfter: pollSlow}, nil
-	}
 	if err != nil {
-		return ctrl.Result{}, err
+		return r.failed(ctx, s, err)
+	}
+	if s.rests(way) {
+		r.resting.lay(client.ObjectKeyFromObject(s.release), s.lastSeen())
+		return ctrl.Result{RequeueAfter: s.nextChange(r.settings.Recheck)}, nil
 	}
 	return ctrl.Result{RequeueAfter: soonest(way.again, pollSlow)}, nil
+}
+
+// failed decides when a pass that came to no end is made again.
+func (r *Reconciler) failed(ctx context.Context, s *scope, err error) (ctrl.Result, error) {
+	problem := explain(err)
+	r.metrics.failed(problem.reason)
+	if !problem.known() {
+		return ctrl.Result{}, err
+	}
+	ctrl.LoggerFrom(s.logged(ctx)).Info("the release cannot go on", "reason", problem.reason, "problem", err.Error())
+	if _, silent := errors.AsType[*refusedError](err); silent {
+		r.resting.refuse(client.ObjectKeyFromObject(s.release))
+		return ctrl.Result{RequeueAfter: pollSilent}, nil
+	}
+	return ctrl.Result{RequeueAfter: pollSlow}, nil
 }
 
 func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, error) {
 	stages := r.stages()
 	if err := r.gather(ctx, s); err != nil {
+		if errors.Is(err, errBusy) {
+			return outcome{}, err
+		}
 		problem := explain(err)
 		way := blocked(problem.reason, problem.message, pollSlow)
 		s.set(v1alpha1.ConditionDatabaseReady, way)
@@ -180,13 +279,21 @@ func (s *scope) said(way, watched outcome) outcome {
 }
 
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
+	// First, because a pass for which there is no place comes to nothing else.
+	unreadable := r.prepare(ctx, s)
+	if errors.Is(unreadable, errBusy) {
+		return unreadable
+	}
 	if err := r.gatherCluster(ctx, s); err != nil {
 		return err
 	}
 	if err := r.loadPlans(ctx, s); err != nil {
 		return err
 	}
-	if err := r.connect(ctx, s); err != nil {
+	if unreadable != nil {
+		return unreadable
+	}
+	if err := r.check(ctx, s); err != nil {
 		return err
 	}
 	if err := r.gatherDatabases(ctx, s); err != nil {
@@ -220,7 +327,7 @@ func (r *Reconciler) holdOn(ctx context.Context, release *v1alpha1.NawhasRelease
 }
 
 func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasRelease, s *scope) error {
-	if equality.Semantic.DeepEqual(before.Status, s.release.Status) {
+	if !worthWriting(&before.Status, &s.release.Status) {
 		return nil
 	}
 	base := s.release.DeepCopy()
@@ -245,7 +352,7 @@ func (r *Reconciler) announce(ctx context.Context, s *scope, before []metav1.Con
 		if !changed || !worthTelling(condition) {
 			continue
 		}
-		ctrl.LoggerFrom(ctx).Info(condition.Message, "version", s.choice.version, "condition", condition.Type, "status", condition.Status, "reason", condition.Reason)
+		ctrl.LoggerFrom(ctx).Info(condition.Message, "condition", condition.Type, "status", condition.Status, "reason", condition.Reason)
 		kind := eventNormal
 		if condition.Type == v1alpha1.ConditionStalled || condition.Type == v1alpha1.ConditionDiverged {
 			kind = eventWarning

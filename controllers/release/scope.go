@@ -18,6 +18,7 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
+	"github.com/nawhas/nawhas-operator/internal/versiondb"
 )
 
 // scope is what one pass over one release gathered.
@@ -26,6 +27,7 @@ type scope struct {
 	now     time.Time
 
 	source, databases         *connection
+	visit                     visit
 	sourcePool, databasesPool *pgxpool.Pool
 
 	log    *eventlog.Log
@@ -47,6 +49,8 @@ type scope struct {
 	writers    eventlog.Writers
 	neighbours []string
 	head       int64
+	// past is where the log ended a moment ago, head until that is known.
+	past int64
 
 	// plans are what each version runs, frozen at first sight.
 	plans map[string]*plan
@@ -86,27 +90,6 @@ func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// connect makes the pools and opens the ledger. Until the log and the accounts
-// were found suitable once, nothing is written to either server.
-func (r *Reconciler) connect(ctx context.Context, s *scope) error {
-	var err error
-	spec := &s.release.Spec
-	if s.source, err = readConnection(ctx, r.Client, s.release.Namespace, "source", spec.Source.Connection); err != nil {
-		return err
-	}
-	if s.databases, err = readConnection(ctx, r.Client, s.release.Namespace, "databases", spec.Databases.Connection); err != nil {
-		return err
-	}
-	s.source.config.Tracer, s.databases.config.Tracer = r.Tracer, r.Tracer
-	if s.sourcePool, err = r.servers.pool(ctx, s.source); err != nil {
-		return err
-	}
-	if s.databasesPool, err = r.servers.pool(ctx, s.databases); err != nil {
-		return err
-	}
-	return r.check(ctx, s)
-}
-
 // gatherDatabases reads the ledger, the head of the log and what exists on the
 // servers: a handful of short queries, whatever the number of versions.
 func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
@@ -120,6 +103,10 @@ func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
 	}
 	if s.head, err = s.log.Head(ctx, s.sourcePool); err != nil {
 		return s.onSource(err)
+	}
+	s.past = s.head
+	if position, known := r.pollers.settledHead(s.visit.source.key); known {
+		s.past = position
 	}
 	if err := s.gatherWriters(ctx); err != nil {
 		return s.onSource(err)
@@ -161,23 +148,28 @@ func (s *scope) gatherExisting(ctx context.Context) error {
 	for _, v := range s.versions {
 		names = append(names, v.Database)
 	}
-	rows, err := s.databasesPool.Query(ctx, `SELECT datname::text FROM pg_database WHERE datname = ANY($1)`, names)
+	existing, err := existingDatabases(ctx, s.databasesPool, names)
 	if err != nil {
 		return s.onDatabases(err)
 	}
-	defer rows.Close()
-	s.existing = map[string]bool{}
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return s.onDatabases(err)
-		}
-		s.existing[name] = true
-	}
-	if err := rows.Err(); err != nil {
-		return s.onDatabases(err)
-	}
+	s.existing = existing
 	return nil
+}
+
+func existingDatabases(ctx context.Context, db versiondb.DB, names []string) (map[string]bool, error) {
+	rows, err := db.Query(ctx, `SELECT datname::text FROM pg_database WHERE datname = ANY($1)`, names)
+	if err != nil {
+		return nil, fmt.Errorf("read which databases there are: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read which databases there are: %w", err)
+	}
+	existing := map[string]bool{}
+	for _, name := range found {
+		existing[name] = true
+	}
+	return existing, nil
 }
 
 func appRoles(versions []*ledger.Version) []string {
@@ -214,6 +206,10 @@ func (s *scope) guarded(ctx context.Context, do func() error) error {
 // lag is the number of events that a version's database has yet to apply, by
 // positions; holes count, so that it never says less than the truth.
 func (s *scope) lag(v *ledger.Version) int64 { return max(0, s.head-v.Checkpoint.Position) }
+
+// behind is the number of events that have been in the log for a moment and are
+// not applied yet. It is 0 for a follower that keeps up, however busy the log is.
+func (s *scope) behind(v *ledger.Version) int64 { return max(0, s.past-v.Checkpoint.Position) }
 
 // key is namespace/name, the release's name in the ledger and in stamps.
 func (s *scope) key() string { return s.release.Namespace + "/" + s.release.Name }

@@ -2,71 +2,157 @@ package release
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
-const (
-	connectTimeout = 5 * time.Second
-	// connectionsEach leaves one for each release that is worked on while others
-	// hold one in a guard.
-	connectionsEach = concurrency + 2
-	// idleInTransaction bounds how long a guard of an operator that was lost with
-	// its node keeps a successor waiting.
-	idleInTransaction = "60s"
-	idleConnection    = time.Minute
-)
+// errBusy says that as many passes as may are at work on a server.
+var errBusy = errors.New("other releases are at work on the server")
 
-// servers keeps one small pool for each connection string and one open ledger
-// for each release. It is safe for concurrent use.
+// servers keeps the servers that releases name, and one open ledger for each
+// release. It is safe for concurrent use.
 type servers struct {
+	// places is how many passes may be at work on one server at a time.
+	places int
+	// opened is told of each new server, closed of each that nobody names any more.
+	opened func(*server)
+	closed func(*server)
+
 	mu      sync.Mutex
-	pools   map[string]*pgxpool.Pool
+	servers map[string]*server
+	uses    map[types.NamespacedName]use
 	ledgers map[string]openLedger
 }
+
+// use is which servers a release names, by their keys.
+type use struct{ source, databases string }
 
 type openLedger struct {
 	digest string
 	ledger *ledger.Ledger
 }
 
-func newServers() *servers {
-	return &servers{pools: map[string]*pgxpool.Pool{}, ledgers: map[string]openLedger{}}
+func newServers(places int) *servers {
+	return &servers{places: places, opened: func(*server) {}, closed: func(*server) {}, servers: map[string]*server{},
+		uses: map[types.NamespacedName]use{}, ledgers: map[string]openLedger{}}
 }
 
-// pool makes no connection: the first query does.
-func (s *servers) pool(ctx context.Context, c *connection) (*pgxpool.Pool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := c.digest()
-	if pool, ok := s.pools[key]; ok {
-		return pool, nil
+// enter takes a place on both servers of a release for one pass; leave gives
+// them back. A *refusedError says which of them does not answer, and errBusy
+// that the pass has to come again.
+func (s *servers) enter(name types.NamespacedName, source, databases *connection, tracer pgx.QueryTracer) (v visit, err error) {
+	if v.source, v.databases, err = s.find(name, source, databases, tracer); err != nil {
+		return visit{}, err
 	}
-	config, err := pgxpool.ParseConfig("")
-	if err != nil {
-		return nil, fmt.Errorf("prepare a pool: %w", err)
+	now := time.Now()
+	if err := v.source.enter(now); err != nil {
+		return visit{}, refused(err, "the source", source)
 	}
-	config.ConnConfig = c.config.Copy()
-	config.MaxConns = connectionsEach
-	config.MinConns = 0
-	config.MaxConnIdleTime = idleConnection
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '"+idleInTransaction+"'")
+	if v.databases == v.source {
+		return v, nil
+	}
+	if err := v.databases.enter(now); err != nil {
+		v.source.leave()
+		return visit{}, refused(err, "the databases server", databases)
+	}
+	return v, nil
+}
+
+// refusedError is a server that is not asked, because it does not answer.
+type refusedError struct{ connectFailed }
+
+func (e *refusedError) Unwrap() error { return &e.connectFailed }
+
+func refused(err error, what string, c *connection) error {
+	if errors.Is(err, errBusy) {
 		return err
 	}
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
-	if err != nil {
-		return nil, fmt.Errorf("prepare a pool: %w", err)
+	return &refusedError{connectFailed{what: what, address: c.address(), account: c.account(), err: err}}
+}
+
+// visit is a pass at work on the servers of its release.
+type visit struct{ source, databases *server }
+
+func (v visit) leave() {
+	if v.source == nil {
+		return
 	}
-	s.pools[key] = pool
-	return pool, nil
+	v.source.leave()
+	if v.databases != v.source {
+		v.databases.leave()
+	}
+}
+
+// find is the servers of a release, and notes that it names them.
+func (s *servers) find(name types.NamespacedName, source, databases *connection, tracer pgx.QueryTracer) (onSource, onDatabases *server, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if onSource, err = s.open(source, tracer); err != nil {
+		return nil, nil, err
+	}
+	if onDatabases, err = s.open(databases, tracer); err != nil {
+		return nil, nil, err
+	}
+	wanted := use{onSource.key, onDatabases.key}
+	if s.uses[name] != wanted {
+		s.uses[name] = wanted
+		s.drop()
+	}
+	return onSource, onDatabases, nil
+}
+
+func (s *servers) open(c *connection, tracer pgx.QueryTracer) (*server, error) {
+	if known, ok := s.servers[c.digest()]; ok {
+		return known, nil
+	}
+	opened, err := newServer(c, s.places, tracer)
+	if err != nil {
+		return nil, err
+	}
+	s.servers[opened.key] = opened
+	s.opened(opened)
+	return opened, nil
+}
+
+// drop closes the servers that no release names any more: their passwords may
+// have been changed because they were lost.
+func (s *servers) drop() {
+	named := map[string]bool{}
+	for _, u := range s.uses {
+		named[u.source], named[u.databases] = true, true
+	}
+	for key, server := range s.servers {
+		if named[key] {
+			continue
+		}
+		delete(s.servers, key)
+		s.closed(server)
+		// Passes that are at work there come to their end.
+		go server.pool.Close()
+	}
+}
+
+// usage tells what the releases use a server for, and which they are.
+func (s *servers) usage(key string) (asSource, asDatabases []types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, u := range s.uses {
+		if u.source == key {
+			asSource = append(asSource, name)
+		}
+		if u.databases == key {
+			asDatabases = append(asDatabases, name)
+		}
+	}
+	return asSource, asDatabases
 }
 
 // ledger opens the release's ledger once in this process' life, so that the
@@ -96,17 +182,20 @@ func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool,
 }
 
 // forget drops what is kept for a release that is gone.
-func (s *servers) forget(release string) {
+func (s *servers) forget(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.ledgers, release)
+	delete(s.ledgers, name.Namespace+"/"+name.Name)
+	delete(s.uses, name)
+	s.drop()
 }
 
 // close ends all connections.
 func (s *servers) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, pool := range s.pools {
-		pool.Close()
+	for _, server := range s.servers {
+		s.closed(server)
+		server.pool.Close()
 	}
 }

@@ -3,39 +3,48 @@ package release
 import (
 	"context"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	registry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
-
-// concurrency is how many releases are worked on at once, so that one whose
-// server does not answer delays few others.
-const concurrency = 8
 
 // indexSecrets finds the releases that name a Secret.
 const indexSecrets = "spec.secrets"
 
 // SetupWithManager watches releases and everything that can change their course:
-// what they own, their pods, and the Secrets that they name.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+// what they own, their pods, the Secrets that they name, and by polling their
+// databases. The metadata of all Secrets is in a cache of its own (see
+// [SecretsCacheOptions]).
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, secrets cache.Cache) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NawhasRelease{}, indexSecrets, secretsOf); err != nil {
 		return err
 	}
-	if err := registry.Registry.Register(r.metrics); err != nil {
+	for _, collector := range append(r.metrics.own(), r.metrics) {
+		if err := registry.Registry.Register(collector); err != nil {
+			return err
+		}
+	}
+	if err := mgr.Add(withCache{secrets}); err != nil {
 		return err
 	}
+	r.Live = mgr.GetAPIReader()
+	r.Secrets = &Secrets{Cached: r.Client, Metadata: secrets, Live: r.Live}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("nawhasrelease").
 		For(&v1alpha1.NawhasRelease{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
@@ -44,14 +53,33 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Owns(&batchv1.Job{}).
 		Owns(&corev1.Service{}).
 		Owns(&corev1.Secret{}).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.releasesNaming)).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releaseOf)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(releaseOf)).
+		WatchesRawSource(source.Kind(secrets, secretMetadata(), handler.TypedEnqueueRequestsFromMapFunc(r.releasesNaming))).
+		WatchesRawSource(r.pollers).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: r.settings.Concurrency,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](pollFast, pollSlow),
+			LogConstructor: func(request *reconcile.Request) logr.Logger {
+				if request == nil {
+					return mgr.GetLogger()
+				}
+				return mgr.GetLogger().WithValues("release", request.String())
+			},
 		}).
 		Complete(r)
+}
+
+// withCache has the manager start a cache with its own, before it leads.
+type withCache struct{ cache.Cache }
+
+// GetCache is what the manager knows such a thing by.
+func (w withCache) GetCache() cache.Cache { return w.Cache }
+
+func secretMetadata() *metav1.PartialObjectMetadata {
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return secret
 }
 
 func secretsOf(object client.Object) []string {
@@ -69,12 +97,15 @@ func secretsOf(object client.Object) []string {
 	return names
 }
 
-func (r *Reconciler) releasesNaming(ctx context.Context, secret client.Object) []reconcile.Request {
+func (r *Reconciler) releasesNaming(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
 	var found v1alpha1.NawhasReleaseList
 	err := r.Client.List(ctx, &found, client.InNamespace(secret.GetNamespace()), client.MatchingFields{indexSecrets: secret.GetName()})
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find the releases that name a Secret", "secret", secret.GetName())
 		return nil
+	}
+	if len(found.Items) == 0 {
+		r.Secrets.forget(client.ObjectKeyFromObject(secret))
 	}
 	requests := make([]reconcile.Request, 0, len(found.Items))
 	for i := range found.Items {

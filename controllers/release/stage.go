@@ -27,6 +27,9 @@ type outcome struct {
 	// again is when to look again although nothing was seen to change; 0 means
 	// that a watch will tell.
 	again time.Duration
+	// rests says that nobody but a person can change anything: it need not be
+	// looked at again before something is seen to change.
+	rests bool
 }
 
 func passed(message string) outcome {
@@ -39,6 +42,12 @@ func waiting(reason, message string, again time.Duration) outcome {
 
 func blocked(reason, message string, again time.Duration) outcome {
 	return outcome{reason: reason, message: message, again: again, stalled: true}
+}
+
+// atRest marks what waits for a person.
+func atRest(result outcome) outcome {
+	result.rests = true
+	return result
 }
 
 // walk runs the stages until one is not passed, and sets their conditions.

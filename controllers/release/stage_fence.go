@@ -80,11 +80,14 @@ func (fenceStage) proven(s *scope) outcome {
 // in this ledger. The operator's accounts are members of the versions' roles,
 // and members of a neighbour's are that release's business.
 func (s *scope) strangers() []string {
-	known := slices.Concat(appRoles(s.versions), s.neighbours, s.operators())
+	return strangers(s.writers, slices.Concat(appRoles(s.versions), s.operators()), s.neighbours)
+}
+
+func strangers(writers eventlog.Writers, known, neighbours []string) []string {
 	var others []string
-	for _, writer := range s.writers.Granted {
-		writer.Through = slices.DeleteFunc(slices.Clone(writer.Through), func(g eventlog.Grant) bool { return slices.Contains(s.neighbours, g.Grantee) })
-		if len(writer.Through) > 0 && !slices.Contains(known, writer.Role) {
+	for _, writer := range writers.Granted {
+		writer.Through = slices.DeleteFunc(slices.Clone(writer.Through), func(g eventlog.Grant) bool { return slices.Contains(neighbours, g.Grantee) })
+		if len(writer.Through) > 0 && !slices.Contains(known, writer.Role) && !slices.Contains(neighbours, writer.Role) {
 			others = append(others, writer.String())
 		}
 	}

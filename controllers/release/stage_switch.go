@@ -63,7 +63,7 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	}
 	promotion := s.release.Spec.Promotion
 	if s.choice.instead == nil && promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
-		return waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow), nil
+		return atRest(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
 	}
 	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionSwitched); err != nil {
 		return outcome{}, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -23,7 +24,7 @@ func (s *scope) fillStatus() {
 		status.Live = live.Version
 	}
 	if s.target != nil && followed(s.target) {
-		status.Lag = ptr.To(s.lag(s.target))
+		status.Lag = ptr.To(s.behind(s.target))
 	}
 	status.Versions = nil
 	for _, v := range s.versions {
@@ -45,7 +46,7 @@ func (s *scope) versionStatus(v *ledger.Version) v1alpha1.VersionStatus {
 	}
 	told.Verification = verificationStatus(v)
 	if followed(v) {
-		told.Checkpoint, told.Lag = ptr.To(v.Checkpoint.Position), ptr.To(s.lag(v))
+		told.Checkpoint, told.Lag = ptr.To(v.Checkpoint.Position), ptr.To(s.behind(v))
 	}
 	if _, begun := v.Stages[v1alpha1.ConditionReplayed]; begun && !v.Passed(v1alpha1.ConditionReplayed) && v.Checkpoint.Target > 0 {
 		told.Progress = progressOf(v.Checkpoint)
@@ -85,6 +86,18 @@ func summaryOf(stage ledger.Stage) string {
 		text += ", " + found.Detail
 	}
 	return text
+}
+
+// worthWriting reports whether a status says anything that the one before did
+// not. A checkpoint that moved on is no news by itself: it moves with every event.
+func worthWriting(before, after *v1alpha1.NawhasReleaseStatus) bool {
+	before, after = before.DeepCopy(), after.DeepCopy()
+	for _, status := range []*v1alpha1.NawhasReleaseStatus{before, after} {
+		for i := range status.Versions {
+			status.Versions[i].Checkpoint = nil
+		}
+	}
+	return !equality.Semantic.DeepEqual(before, after)
 }
 
 // seconds cuts a time to what the API keeps, so that it compares equal to what

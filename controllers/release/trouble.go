@@ -118,7 +118,7 @@ func explainPostgres(err error) (trouble, bool) {
 		return trouble{v1alpha1.ReasonDatabaseError, fmt.Sprintf("%s: %v", where, err)}, true
 	}
 	var netErr net.Error
-	if isConnect && (errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) || isConnectError(err)) {
+	if isConnect && (errors.As(err, &netErr) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errNoAnswer) || isConnectError(err)) {
 		return trouble{v1alpha1.ReasonUnreachable, fmt.Sprintf("%s cannot be reached: %v; what is live goes on, and this release goes on by itself when the server answers", where, rootCause(err))}, true
 	}
 	return trouble{}, false

@@ -1,0 +1,98 @@
+package release
+
+import (
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// CacheOptions keep in memory what belongs to releases, in the given namespaces
+// or in all, and of that only what the reconciler reads. What may stand where the
+// reconciler wants to make something is asked of the API server (see find).
+func CacheOptions(namespaces []string) cache.Options {
+	ours, err := labels.NewRequirement(v1alpha1.LabelRelease, selection.Exists, nil)
+	utilruntime.Must(err)
+	selector := labels.NewSelector().Add(*ours)
+	return cache.Options{
+		DefaultNamespaces: namespaced(namespaces),
+		DefaultTransform:  cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:                {Label: selector, Transform: slimPod},
+			&batchv1.Job{}:               {Label: selector, Transform: slimJob},
+			&corev1.Secret{}:             {Label: selector},
+			&appsv1.Deployment{}:         {Label: selector},
+			&appsv1.ControllerRevision{}: {Label: selector},
+			&discoveryv1.EndpointSlice{}: {Label: selector},
+		},
+	}
+}
+
+// SecretsCacheOptions keep of all Secrets that they exist and when they changed.
+func SecretsCacheOptions(namespaces []string) cache.Options {
+	return cache.Options{DefaultNamespaces: namespaced(namespaces), DefaultTransform: slimMetadata}
+}
+
+func namespaced(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	all := map[string]cache.Config{}
+	for _, namespace := range namespaces {
+		all[strings.TrimSpace(namespace)] = cache.Config{}
+	}
+	return all
+}
+
+// slimPod drops what a pod was made from: its owner's template says that.
+func slimPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	pod.ManagedFields = nil
+	pod.Spec = corev1.PodSpec{}
+	pod.Status.HostIPs, pod.Status.PodIPs = nil, nil
+	return pod, nil
+}
+
+// slimJob drops the pod template but for what tells an outdated Job from a valid
+// one: the image, and variables with values.
+func slimJob(object any) (any, error) {
+	job, ok := object.(*batchv1.Job)
+	if !ok {
+		return object, nil
+	}
+	job.ManagedFields = nil
+	slim := make([]corev1.Container, 0, 1)
+	if containers := job.Spec.Template.Spec.Containers; len(containers) > 0 {
+		container := corev1.Container{Name: containers[0].Name, Image: containers[0].Image}
+		for _, variable := range containers[0].Env {
+			if variable.ValueFrom == nil {
+				container.Env = append(container.Env, variable)
+			}
+		}
+		slim = append(slim, container)
+	}
+	job.Spec = batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: slim}}}
+	return job, nil
+}
+
+func slimMetadata(object any) (any, error) {
+	known, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return object, nil
+	}
+	known.ObjectMeta = metav1.ObjectMeta{Namespace: known.Namespace, Name: known.Name, UID: known.UID, ResourceVersion: known.ResourceVersion}
+	return known, nil
+}

@@ -1,0 +1,80 @@
+package release
+
+import (
+	"context"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Secrets reads Secrets without holding those that are nobody's business: of all
+// Secrets in the cluster only the metadata is watched, and the contents of one
+// are read when a release names it.
+type Secrets struct {
+	// Cached knows the operator's own Secrets, Metadata knows that others exist,
+	// and Live is the API server.
+	Cached, Metadata, Live client.Reader
+
+	mu   sync.Mutex
+	read map[types.NamespacedName]*corev1.Secret
+}
+
+// Own reads a Secret that the operator made, or finds that the name is taken.
+func (s *Secrets) Own(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	err := s.Cached.Get(ctx, key, secret)
+	if s.Metadata == nil || !apierrors.IsNotFound(err) {
+		return secret, err
+	}
+	return s.Named(ctx, key)
+}
+
+// Named reads a Secret that a release names. What was read is kept until the
+// Secret changes.
+func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
+	if s.Metadata == nil {
+		secret := &corev1.Secret{}
+		return secret, s.Cached.Get(ctx, key, secret)
+	}
+	known := &metav1.PartialObjectMetadata{}
+	known.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	if err := s.Metadata.Get(ctx, key, known); err != nil {
+		s.forget(key)
+		return &corev1.Secret{}, err
+	}
+	if kept := s.kept(key); kept != nil && kept.UID == known.UID && kept.ResourceVersion == known.ResourceVersion {
+		return kept.DeepCopy(), nil
+	}
+	secret := &corev1.Secret{}
+	if err := s.Live.Get(ctx, key, secret); err != nil {
+		return secret, err
+	}
+	s.keep(key, secret)
+	return secret.DeepCopy(), nil
+}
+
+func (s *Secrets) kept(key types.NamespacedName) *corev1.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read[key]
+}
+
+func (s *Secrets) keep(key types.NamespacedName, secret *corev1.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read == nil {
+		s.read = map[types.NamespacedName]*corev1.Secret{}
+	}
+	secret.ManagedFields, secret.Annotations = nil, nil
+	s.read[key] = secret
+}
+
+func (s *Secrets) forget(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.read, key)
+}
