@@ -146,6 +146,12 @@ bench: ## Measure replay, follow and append next to their rivals (BENCH=--quick:
 	@cd hack/bench && go build -o ../../bin/bench/bench .
 	bin/bench/bench $(BENCH)
 
+.PHONY: bench-operator
+bench-operator: cluster-programs bin/tools/kwok ## Measure the operator with a thousand releases (BENCH=--quick: with 40, without judging)
+	@go build -ldflags '$(LDFLAGS)' -o bin/bench/manager ./cmd/manager
+	@cd hack/operatorbench && go build -o ../../bin/bench/operatorbench .
+	bin/bench/operatorbench $(BENCH)
+
 .PHONY: clean
 clean: ## Stop the local node and delete everything made
 	@if [ -x bin/local-node ]; then bin/local-node down; fi
@@ -184,6 +190,10 @@ bin/tools/helm bin/tools/kubeconform bin/tools/kustomize: hack/platform/go.mod
 bin/tools/kube-score: hack/score/go.mod
 	@echo "building kube-score"
 	@cd hack/score && go build -ldflags '-s -w' -o ../../$@ github.com/zegl/kube-score/cmd/kube-score
+
+bin/tools/kwok: hack/kwok/go.mod
+	@echo "building KWOK, the first time about 2 minutes"
+	@cd hack/kwok && go build -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kwok/cmd/kwok
 
 # Taken out of its package, which would start a server when installed.
 bin/tools/promtool:
