@@ -69,6 +69,7 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	config.QPS, config.Burst = o.qps, o.burst
+	config.Wrap(release.MeasureRequests)
 	mgr, err := ctrl.NewManager(config, managerOptions(scheme, o))
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
@@ -107,6 +108,7 @@ func managerOptions(scheme *runtime.Scheme, o *options) ctrl.Options {
 		Scheme:                  scheme,
 		Metrics:                 metrics,
 		HealthProbeBindAddress:  o.probeAddress,
+		PprofBindAddress:        o.profileAddress,
 		LeaderElection:          o.leaderElect,
 		LeaderElectionID:        leaseName,
 		LeaderElectionNamespace: o.leaseNamespace,

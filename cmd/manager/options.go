@@ -19,6 +19,7 @@ type options struct {
 	metricsSecure       bool
 	metricsCertificates string
 	probeAddress        string
+	profileAddress      string
 
 	leaderElect                               bool
 	leaseNamespace                            string
@@ -40,6 +41,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve the metrics over TLS, to those who may read them")
 	flags.StringVar(&o.metricsCertificates, "metrics-cert-dir", "", "folder with tls.crt and tls.key for the metrics, read anew when they change; self-signed when empty")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of the health probes, 0 for none")
+	flags.StringVar(&o.profileAddress, "pprof-bind-address", "0", "address of Go's profiles, for whoever looks into the operator itself; 0 for none. They are not secured: use 127.0.0.1 and a port-forward")
 
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several operators work at a time")
 	flags.StringVar(&o.leaseNamespace, "leader-elect-namespace", "", "namespace of the lease; the operator's own when empty")
@@ -52,8 +54,8 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.release.PerServer, "concurrency-per-server", o.release.PerServer, "releases worked on at once whose databases are on one server; it gets at most twice as many connections, and one")
 	flags.DurationVar(&o.release.PollInterval, "poll-interval", o.release.PollInterval, "between two looks at a source for all of its releases that are at rest")
 	flags.DurationVar(&o.release.Recheck, "resync", o.release.Recheck, "when a release at rest is looked at in full although nothing was seen to change")
-	flags.Float32Var(&o.qps, "kube-api-qps", 100, "requests to the API server a second, -1 for no limit but the server's own")
-	flags.IntVar(&o.burst, "kube-api-burst", 200, "requests to the API server at once")
+	flags.Float32Var(&o.qps, "kube-api-qps", -1, "requests to the API server a second; -1 leaves it to the server, which shares itself out")
+	flags.IntVar(&o.burst, "kube-api-burst", 200, "requests to the API server at once, when their rate is limited")
 
 	flags.StringVar(&o.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "json", "json for machines or text for people")

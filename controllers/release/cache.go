@@ -54,7 +54,8 @@ func namespaced(namespaces []string) map[string]cache.Config {
 	return all
 }
 
-// slimPod drops what a pod was made from: its owner's template says that.
+// slimPod drops what a pod was made from, which its owner's template says, and
+// what others keep in it.
 func slimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -62,7 +63,17 @@ func slimPod(object any) (any, error) {
 	}
 	pod.ManagedFields = nil
 	pod.Spec = corev1.PodSpec{}
+	pod.Labels = only(pod.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage)
+	pod.Annotations = only(pod.Annotations, v1alpha1.AnnotationDrained)
 	pod.Status.HostIPs, pod.Status.PodIPs = nil, nil
+	var conditions []corev1.PodCondition
+	for _, condition := range pod.Status.Conditions {
+		switch condition.Type {
+		case corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled:
+			conditions = append(conditions, condition)
+		}
+	}
+	pod.Status.Conditions = conditions
 	return pod, nil
 }
 
@@ -86,6 +97,17 @@ func slimJob(object any) (any, error) {
 	}
 	job.Spec = batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: slim}}}
 	return job, nil
+}
+
+// only keeps some keys.
+func only(all map[string]string, keys ...string) map[string]string {
+	kept := make(map[string]string, len(keys))
+	for _, key := range keys {
+		if value, ok := all[key]; ok {
+			kept[key] = value
+		}
+	}
+	return kept
 }
 
 func slimMetadata(object any) (any, error) {

@@ -23,8 +23,8 @@ type metrics struct {
 	releases map[types.NamespacedName]v1alpha1.NawhasReleaseStatus
 	measured map[types.NamespacedName]map[string]measure
 
-	passes, waits, stages, polls *prometheus.HistogramVec
-	problems                     *prometheus.CounterVec
+	passes, work, databaseWaits, requestWaits, stages, polls *prometheus.HistogramVec
+	problems                                                 *prometheus.CounterVec
 }
 
 // measure is how far a version's database was at the last look at its source.
@@ -35,10 +35,13 @@ func newMetrics() *metrics {
 		releases: map[types.NamespacedName]v1alpha1.NawhasReleaseStatus{},
 		measured: map[types.NamespacedName]map[string]measure{},
 		passes: newHistogram("nawhas_pass_seconds", "How long a pass over a release took, without its waiting for databases.",
-			prometheus.ExponentialBucketsRange(0.0005, 10, 18)),
-		waits:  newHistogram("nawhas_pass_database_seconds", "How long a pass over a release waited for databases.", prometheus.ExponentialBucketsRange(0.0005, 60, 18)),
-		stages: newHistogram("nawhas_stage_duration_seconds", "How long stages took that were passed since the operator started.", prometheus.ExponentialBucketsRange(0.1, 86400, 18), "stage"),
-		polls:  newHistogram("nawhas_source_poll_seconds", "How long the query took that looks at a source for all its releases.", prometheus.ExponentialBucketsRange(0.0005, 4, 12), "server"),
+			prometheus.ExponentialBucketsRange(0.0005, 10, 25)),
+		work: newHistogram("nawhas_pass_work_seconds", "How long a pass over a release took, without its waiting for databases and the API server.",
+			prometheus.ExponentialBucketsRange(0.0005, 10, 25)),
+		databaseWaits: newHistogram("nawhas_pass_database_seconds", "How long a pass over a release waited for databases.", prometheus.ExponentialBucketsRange(0.0005, 60, 18)),
+		requestWaits:  newHistogram("nawhas_pass_api_seconds", "How long a pass over a release waited for the API server.", prometheus.ExponentialBucketsRange(0.0005, 60, 18)),
+		stages:        newHistogram("nawhas_stage_duration_seconds", "How long stages took that were passed since the operator started.", prometheus.ExponentialBucketsRange(0.1, 86400, 18), "stage"),
+		polls:         newHistogram("nawhas_source_poll_seconds", "How long the query took that looks at a source for all its releases.", prometheus.ExponentialBucketsRange(0.0005, 4, 12), "server"),
 		problems: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nawhas_pass_problems_total",
 			Help: "Passes that came to no end, by the reason."}, []string{"reason"}),
 	}
@@ -50,7 +53,7 @@ func newHistogram(name, help string, buckets []float64, labels ...string) *prome
 
 // own are the metrics that the operator's work adds up to.
 func (m *metrics) own() []prometheus.Collector {
-	return []prometheus.Collector{m.passes, m.waits, m.stages, m.polls, m.problems}
+	return []prometheus.Collector{m.passes, m.work, m.databaseWaits, m.requestWaits, m.stages, m.polls, m.problems}
 }
 
 // note keeps what a release's status says now, and counts the stages that it did
@@ -87,10 +90,13 @@ func (m *metrics) measure(name types.NamespacedName, versions []ledger.Glance, h
 	m.measured[name] = found
 }
 
-// passed notes a pass: how long it took, and how much of that it waited for databases.
-func (m *metrics) passed(took, waited time.Duration) {
-	m.passes.WithLabelValues().Observe((took - waited).Seconds())
-	m.waits.WithLabelValues().Observe(waited.Seconds())
+// passed notes a pass: how long it took, and how much of that it waited for
+// databases and for the API server.
+func (m *metrics) passed(took, databases, apiServer time.Duration) {
+	m.passes.WithLabelValues().Observe((took - databases).Seconds())
+	m.work.WithLabelValues().Observe((took - databases - apiServer).Seconds())
+	m.databaseWaits.WithLabelValues().Observe(databases.Seconds())
+	m.requestWaits.WithLabelValues().Observe(apiServer.Seconds())
 }
 
 // failed notes a pass that came to no end.

@@ -186,7 +186,8 @@ func (p *poller) judge(err error, silent bool) {
 	if !answered {
 		p.disconnect()
 	}
-	if p.failures != 2 && !(p.failures > 2 && !answered && !p.server.silent()) {
+	news := p.failures == 2 || p.failures > 2 && !answered && !p.server.silent()
+	if !news {
 		return
 	}
 	if !answered {

@@ -141,7 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	started := time.Now()
-	ctx, waited := withWaits(ctx)
+	ctx, waits := withWaits(ctx)
 	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
 	before := release.DeepCopy()
 	r.resting.rouse(request.NamespacedName)
@@ -163,7 +163,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	r.announce(s.logged(ctx), s, before.Status.Conditions)
 	r.metrics.note(before, release)
 	err = errors.Join(err, r.writeStatus(ctx, before, s))
-	r.metrics.passed(time.Since(started), waited.sum())
+	r.metrics.passed(time.Since(started), waits.databases.sum(), waits.apiServer.sum())
 	return result, err
 }
 

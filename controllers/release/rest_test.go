@@ -1,13 +1,15 @@
 package release
 
 import (
+	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	"github.com/jackc/pgx/v5"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -137,7 +139,7 @@ func (w *world) turns() (look func(turn int) []string) {
 const ledgerTurn = 1
 
 func (w *world) rests() bool {
-	_, rests := w.reconciler.resting.get(types.NamespacedName(w.request().NamespacedName))
+	_, rests := w.reconciler.resting.get(w.request().NamespacedName)
 	return rests
 }
 
@@ -321,5 +323,46 @@ func TestABusyServerIsNoTrouble(t *testing.T) {
 		if s.passes != 0 {
 			t.Errorf("%d passes never left a server", s.passes)
 		}
+	}
+}
+
+// mute gets no answer to statements that contain a text.
+type mute struct{ text string }
+
+func (m *mute) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	gone, cancel := context.WithTimeout(ctx, 0)
+	defer cancel()
+	if m.text != "" && strings.Contains(data.SQL, m.text) {
+		return gone
+	}
+	return ctx
+}
+
+func (*mute) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func TestAServerThatStopsAnsweringLeavesTheStatusAlone(t *testing.T) {
+	w := newWorld(t)
+	server := &mute{}
+	w.reconciler.Tracer = server
+	w.newRelease()
+	before := w.until("live", isLive("3.1.2")).Status
+	for _, text := range []string{"nawhas_ledger.versions v LEFT JOIN", "max(\"position\")", "aclexplode", "SELECT datname"} {
+		t.Run(text, func(t *testing.T) {
+			server.text = text
+
+			_, err := w.pass()
+
+			w.must(err)
+			after := w.get().Status
+			if reason := conditionOf(w.get(), v1alpha1.ConditionDatabaseReady).Reason; reason != v1alpha1.ReasonUnreachable {
+				t.Fatalf("the release says %q", reason)
+			}
+			if after.Live != before.Live || !reflect.DeepEqual(after.Versions, before.Versions) || !reflect.DeepEqual(after.Lag, before.Lag) {
+				t.Errorf("what is known of the versions changed from\n%+v\nto\n%+v", before.Versions, after.Versions)
+			}
+			server.text = ""
+			_, err = w.pass()
+			w.must(err)
+		})
 	}
 }

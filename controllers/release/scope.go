@@ -93,6 +93,15 @@ func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
 // gatherDatabases reads the ledger, the head of the log and what exists on the
 // servers: a handful of short queries, whatever the number of versions.
 func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
+	err := r.readDatabases(ctx, s)
+	if err != nil {
+		// Half of what there is to know is nothing to tell.
+		s.ledger = nil
+	}
+	return err
+}
+
+func (r *Reconciler) readDatabases(ctx context.Context, s *scope) error {
 	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key(), s.release.Status.Installation)
 	if err != nil {
 		return s.onSource(err)

@@ -26,6 +26,8 @@ const (
 	// its node keeps a successor waiting.
 	idleInTransaction = "60s"
 	idleConnection    = time.Minute
+	// pingTimeout is after when an idle connection is given up.
+	pingTimeout = 2 * time.Second
 	// silencePause is between two tries to reach a server that does not answer.
 	silencePause = 5 * time.Second
 )
@@ -67,6 +69,7 @@ func newServer(c *connection, places int, next pgx.QueryTracer) (*server, error)
 	config.MaxConns = int32(2 * places) //nolint:gosec // a handful
 	config.MinConns = 0
 	config.MaxConnIdleTime = idleConnection
+	config.PingTimeout = pingTimeout
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '"+idleInTransaction+"'")
 		return err
@@ -154,8 +157,12 @@ type answers struct {
 	next   pgx.QueryTracer
 }
 
-type statementKey struct{}
+type (
+	statementKey struct{}
+	acquireKey   struct{}
+)
 
+// statement is something that a server is asked.
 type statement struct {
 	cancel context.CancelFunc
 	wait   *waits
@@ -168,7 +175,7 @@ func (a *answers) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.
 		timeout = buildTimeout
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
-	w := waitsOf(ctx)
+	w := databasesWaits(ctx)
 	w.begin()
 	limited = context.WithValue(limited, statementKey{}, &statement{cancel: cancel, wait: w})
 	if a.next != nil {
@@ -196,79 +203,39 @@ func (a *answers) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 
 // TraceConnectStart implements pgx.ConnectTracer.
 func (a *answers) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	waitsOf(ctx).begin()
+	databasesWaits(ctx).begin()
 	return ctx
 }
 
 // TraceConnectEnd implements pgx.ConnectTracer.
 func (a *answers) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
-	waitsOf(ctx).end()
+	databasesWaits(ctx).end()
 	if isTimeout(data.Err) && ctx.Err() == nil {
 		a.server.fellSilent(errNoAnswer)
 	}
 }
 
-// TraceAcquireStart implements pgxpool.AcquireTracer.
+// TraceAcquireStart implements pgxpool.AcquireTracer. The pool tries one idle
+// connection after the other; together they have as long as one statement.
 func (a *answers) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	waitsOf(ctx).begin()
-	return ctx
+	w := databasesWaits(ctx)
+	w.begin()
+	limited, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	return context.WithValue(limited, acquireKey{}, &statement{cancel: cancel, wait: w})
 }
 
 // TraceAcquireEnd implements pgxpool.AcquireTracer.
-func (a *answers) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireEndData) {
-	waitsOf(ctx).end()
+func (a *answers) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+	if data.Err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+		a.server.fellSilent(errNoAnswer)
+	}
+	if asked, ok := ctx.Value(acquireKey{}).(*statement); ok {
+		asked.wait.end()
+		asked.cancel()
+	}
 }
 
 func isTimeout(err error) bool {
 	var netErr net.Error
 	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout())
-}
-
-// waits adds up how long a pass waits for databases. What overlaps counts once.
-type waits struct {
-	mu    sync.Mutex
-	depth int
-	since time.Time
-	total time.Duration
-}
-
-type waitsKey struct{}
-
-func withWaits(ctx context.Context) (context.Context, *waits) {
-	w := &waits{}
-	return context.WithValue(ctx, waitsKey{}, w), w
-}
-
-// waitsOf is nil outside of a pass, which counts nothing.
-func waitsOf(ctx context.Context) *waits {
-	w, _ := ctx.Value(waitsKey{}).(*waits)
-	return w
-}
-
-func (w *waits) begin() {
-	if w == nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.depth++; w.depth == 1 {
-		w.since = time.Now()
-	}
-}
-
-func (w *waits) end() {
-	if w == nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.depth--; w.depth == 0 {
-		w.total += time.Since(w.since)
-	}
-}
-
-func (w *waits) sum() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.total
 }

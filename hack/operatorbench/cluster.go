@@ -131,6 +131,11 @@ func (c *cluster) makeNode(ctx context.Context) error {
 	if err := c.client.Status().Update(ctx, node); err != nil {
 		return fmt.Errorf("make the node ready: %w", err)
 	}
+	// The API server taints a new node until a controller sees that it is ready.
+	node.Spec.Taints = nil
+	if err := c.client.Update(ctx, node); err != nil {
+		return fmt.Errorf("take the taint from the node: %w", err)
+	}
 	return nil
 }
 

@@ -17,6 +17,10 @@ const (
 	databasesAccount = "operator_databases"
 )
 
+// settings are those of the server, which need not survive a crash here.
+var settings = []string{"fsync=off", "max_connections=500", "shared_buffers=512MB", "max_wal_size=8GB",
+	"shared_preload_libraries=pg_stat_statements", "pg_stat_statements.max=10000", "autovacuum=off"}
+
 // databases is a Postgres with the sources. The first source is behind a wire
 // that can be held.
 type databases struct {
@@ -28,8 +32,7 @@ type databases struct {
 }
 
 func startDatabases(ctx context.Context, sources int) (*databases, error) {
-	server, err := pgtest.Start("max_connections=500", "shared_buffers=512MB", "max_wal_size=8GB", "shared_preload_libraries=pg_stat_statements",
-		"pg_stat_statements.max=10000", "autovacuum=off")
+	server, err := pgtest.Start(settings...)
 	if err != nil {
 		return nil, err
 	}

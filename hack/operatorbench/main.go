@@ -119,6 +119,7 @@ func (b *bench) measure(ctx context.Context) error {
 	}{
 		{fmt.Sprintf("%d releases go live, %d at once", b.releases, b.atOnce), b.goLive},
 		{"steady state", b.rest},
+		{"each release is changed", b.lookAtAll},
 		{"one log gets 100 events a second", b.beBusy},
 		{fmt.Sprintf("%d releases go to the next version at once", b.atOnce), b.goOn},
 		{"one source does not answer", b.hangOne},
@@ -137,9 +138,9 @@ func (b *bench) start(ctx context.Context) error {
 	if b.databases, err = startDatabases(ctx, b.sources); err != nil {
 		return err
 	}
-	for _, fact := range testbed.Facts(b.version, b.manager) {
-		fmt.Println(fact)
-	}
+	facts := testbed.Facts(b.version, b.manager)
+	facts[len(facts)-1] = "Postgres: " + b.version + ", on the loopback address, with " + strings.Join(settings, ", ")
+	fmt.Println(strings.Join(facts, "\n"))
 	if b.cluster, err = startCluster(ctx, b.programs, b.kwok, b.crds, b.out); err != nil {
 		return err
 	}

@@ -21,11 +21,11 @@ import (
 // operator is the program that is measured.
 type operator struct {
 	*process
-	metrics, health string
+	metrics, health, profiles string
 }
 
-// memoryLimit is the soft limit that config/manager gives the operator.
-const memoryLimit = "GOMEMLIMIT=256MiB"
+// environment is what config/manager gives the operator.
+var environment = []string{"GOMEMLIMIT=256MiB", "GOGC=50"}
 
 func startOperator(ctx context.Context, program, kubeconfig, out string) (*operator, error) {
 	metrics, err := freeAddress()
@@ -36,13 +36,17 @@ func startOperator(ctx context.Context, program, kubeconfig, out string) (*opera
 	if err != nil {
 		return nil, err
 	}
-	log := filepath.Join(out, "operator-manager.log")
-	started, err := begin(log, program, []string{"--kubeconfig=" + kubeconfig, "--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + health},
-		[]string{memoryLimit})
+	profiles, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	o := &operator{started, "http://" + metrics + "/metrics", "http://" + health + "/readyz"}
+	log := filepath.Join(out, "operator-manager.log")
+	started, err := begin(log, program, []string{"--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + health, "--pprof-bind-address=" + profiles},
+		append([]string{"KUBECONFIG=" + kubeconfig}, environment...))
+	if err != nil {
+		return nil, err
+	}
+	o := &operator{started, "http://" + metrics + "/metrics", "http://" + health + "/readyz", "http://" + profiles + "/debug/pprof/"}
 	for range 300 {
 		if o.ready(ctx) {
 			return o, nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/nawhas/nawhas-operator/internal/catalog"
 )
 
 // AllowReading lets a role read the log and its sequence's last value.
@@ -20,11 +22,24 @@ func (l *Log) AllowReading(ctx context.Context, db DB, role string) error {
 		fmt.Sprintf("GRANT SELECT ON %s TO %s", l.sql.relation, quote(role)),
 		fmt.Sprintf("GRANT SELECT ON SEQUENCE %s TO %s", sequence, quote(role)),
 	} {
-		if _, err := db.Exec(ctx, statement); err != nil {
+		if err := change(ctx, db, statement); err != nil {
 			return fmt.Errorf("let %s read the log: %w", role, err)
 		}
 	}
 	return nil
+}
+
+// change changes a right, which other releases may be doing too. What is part
+// of a transaction cannot be tried again by itself.
+func change(ctx context.Context, db DB, statement string) error {
+	do := func() error {
+		_, err := db.Exec(ctx, statement)
+		return err
+	}
+	if _, inTransaction := db.(pgx.Tx); inTransaction {
+		return do()
+	}
+	return catalog.Change(ctx, do)
 }
 
 // allowUsage looks first: the log's owner need not be the owner of its schema,
@@ -37,7 +52,7 @@ func (l *Log) allowUsage(ctx context.Context, db DB, role string) error {
 	if has {
 		return nil
 	}
-	if _, err := db.Exec(ctx, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", quote(l.table.Schema), quote(role))); err != nil {
+	if err := change(ctx, db, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", quote(l.table.Schema), quote(role))); err != nil {
 		return fmt.Errorf("let %s use schema %s: %w", role, l.table.Schema, err)
 	}
 	return nil
@@ -46,7 +61,7 @@ func (l *Log) allowUsage(ctx context.Context, db DB, role string) error {
 // AllowAppending lets a role append: an id, a name, a version and a payload,
 // but neither a position nor a time.
 func (l *Log) AllowAppending(ctx context.Context, db DB, role string) error {
-	if _, err := db.Exec(ctx, l.grantInsert(quote(role))); err != nil {
+	if err := change(ctx, db, l.grantInsert(quote(role))); err != nil {
 		return fmt.Errorf("let %s append to the log: %w", role, err)
 	}
 	return nil
@@ -56,7 +71,7 @@ func (l *Log) AllowAppending(ctx context.Context, db DB, role string) error {
 // role that have appended already go on; see [Log.HoldersOf].
 func (l *Log) ForbidAppending(ctx context.Context, db DB, role string) error {
 	// Revoking the table's privilege takes the columns' along.
-	if _, err := db.Exec(ctx, fmt.Sprintf("REVOKE INSERT ON %s FROM %s", l.sql.relation, quote(role))); err != nil {
+	if err := change(ctx, db, fmt.Sprintf("REVOKE INSERT ON %s FROM %s", l.sql.relation, quote(role))); err != nil {
 		return fmt.Errorf("take the right to append from %s: %w", role, err)
 	}
 	return nil

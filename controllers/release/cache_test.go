@@ -1,0 +1,102 @@
+package release
+
+import (
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// aJob is a Job as the reconciler renders it, and its step.
+func aJob() (*batchv1.Job, *plan, *ledger.Version, step) {
+	p := &plan{Version: "3.1.2", Image: v1alpha1.ImageSpec{Repository: "ghcr.io/nawhas/api"}, Replay: v1alpha1.ReplaySpec{SkipEvents: []string{"a", "b"}}}
+	current := step{name: replayStep, env: []corev1.EnvVar{{Name: "NAWHAS_VERIFY", Value: "{}"}}}
+	job := &batchv1.Job{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Volumes: []corev1.Volume{{Name: certificatesVolume}},
+		Containers: []corev1.Container{{Name: "nawhas", Image: "ghcr.io/nawhas/api:3.1.2", Env: []corev1.EnvVar{
+			{Name: "NAWHAS_DATABASE_URL", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{Key: "NAWHAS_DATABASE_URL"}}},
+			{Name: skipEventsVariable, Value: "a,b"}, {Name: "NAWHAS_VERIFY", Value: "{}"},
+		}}},
+	}}}}
+	return job, p, &ledger.Version{Version: "3.1.2"}, current
+}
+
+func slimmed(t *testing.T, job *batchv1.Job) *batchv1.Job {
+	t.Helper()
+	kept, err := slimJob(job.DeepCopy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept.(*batchv1.Job)
+}
+
+func TestAJobInTheCacheIsOutdatedWhenTheJobIs(t *testing.T) {
+	job, p, v, current := aJob()
+	if outdated(slimmed(t, job), p, v, current) {
+		t.Error("a valid Job is outdated")
+	}
+	for what, change := range map[string]func(*corev1.Container){
+		"another image":        func(c *corev1.Container) { c.Image = "ghcr.io/nawhas/api:3.1.1" },
+		"other skipped events": func(c *corev1.Container) { c.Env[1].Value = "a" },
+		"another wish":         func(c *corev1.Container) { c.Env[2].Value = `{"compare":"Off"}` },
+	} {
+		changed := job.DeepCopy()
+		change(&changed.Spec.Template.Spec.Containers[0])
+		if !outdated(changed, p, v, current) || !outdated(slimmed(t, changed), p, v, current) {
+			t.Errorf("%s does not make it outdated", what)
+		}
+	}
+	if kept := slimmed(t, job); len(kept.Spec.Template.Spec.Volumes) > 0 || len(kept.Spec.Template.Spec.Containers[0].Env) != 2 {
+		t.Errorf("more is kept than is read: %+v", kept.Spec)
+	}
+}
+
+func TestAPodInTheCacheIsJudgedAsThePodIs(t *testing.T) {
+	v := &ledger.Version{Version: "3.1.2"}
+	for what, status := range map[string]corev1.PodStatus{
+		"an image that is missing": {ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}}}},
+		"no node":                  {Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}},
+		"last words": {ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no"}}}}},
+		"an init container": {InitContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}}}},
+		"lost readiness": {Phase: corev1.PodRunning, StartTime: &metav1.Time{}, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: metav1.Now()}, {Type: corev1.ContainersReady, Status: corev1.ConditionFalse}, {Type: corev1.PodInitialized}}},
+	} {
+		pod := &corev1.Pod{Status: status, ObjectMeta: metav1.ObjectMeta{Name: "api-1", UID: types.UID("1"),
+			Labels:          map[string]string{v1alpha1.LabelRelease: "nawhas", v1alpha1.LabelVersion: "3.1.2", v1alpha1.LabelWorkload: "api", "app": "api"},
+			Annotations:     map[string]string{v1alpha1.AnnotationDrained: "1", "note": "long"},
+			OwnerReferences: []metav1.OwnerReference{{UID: "2"}}}}
+		kept, err := slimPod(pod.DeepCopy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slim := kept.(*corev1.Pod)
+		since, lost := lostReadiness(pod)
+		slimSince, slimLost := lostReadiness(slim)
+		if judgePod(slim) != judgePod(pod) || lost != slimLost || !since.Equal(slimSince) || !isWorkloadOf(slim.Labels, v) ||
+			slim.Annotations[v1alpha1.AnnotationDrained] != "1" || len(slim.OwnerReferences) != 1 || slim.Name != pod.Name || slim.UID != pod.UID {
+			t.Errorf("%s: %+v is judged %+v, and %+v %+v", what, slim, judgePod(slim), pod, judgePod(pod))
+		}
+		if len(slim.Labels) != 3 || len(slim.Annotations) != 1 {
+			t.Errorf("%s: more is kept than is read: %v %v", what, slim.Labels, slim.Annotations)
+		}
+	}
+}
+
+func TestOfSecretsOnlyThatTheyChangedIsKept(t *testing.T) {
+	secret := secretMetadata()
+	secret.ObjectMeta = metav1.ObjectMeta{Namespace: "a", Name: "b", UID: "c", ResourceVersion: "d", Annotations: map[string]string{"last-applied": "password"}}
+	kept, err := slimMetadata(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slim := kept.(*metav1.PartialObjectMetadata)
+	if slim.Annotations != nil || slim.Name != "b" || slim.Namespace != "a" || slim.UID != "c" || slim.ResourceVersion != "d" {
+		t.Errorf("kept %+v", slim)
+	}
+}
