@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,8 +23,13 @@ type Evidence struct {
 	Database string `json:"database"`
 	// Position is where the checks were made: everything up to it, nothing above.
 	Position int64 `json:"position"`
-	// Events is the number of events up to the position, EventsHash the sum of
-	// the digests of their ids.
+	// After is the position after which an audit began; everything up to it was
+	// proven before. It is 0 when everything was verified.
+	After int64 `json:"after,omitempty"`
+	// Audited says that the version's follower audits what it applies later on.
+	Audited bool `json:"audited,omitempty"`
+	// Events is the number of events up to the position, and after After,
+	// EventsHash the sum of the digests of their ids.
 	Events     int64  `json:"events"`
 	EventsHash string `json:"eventsHash"`
 	// Job and Build tie the evidence to the run that made it.
@@ -36,6 +42,11 @@ type Evidence struct {
 	// Comparison is how the database differs from the live version's, nil if
 	// they were not compared.
 	Comparison *Comparison `json:"comparison,omitempty"`
+}
+
+// sound tells whether nothing was found wrong that has to be right.
+func (e *Evidence) sound() bool {
+	return !slices.ContainsFunc(e.Checks, func(c Check) bool { return !c.Passed && !c.Advisory })
 }
 
 // Check is the result of one proof.

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -25,7 +26,7 @@ const namesakesOfEvents = ` e WHERE position <= $1 AND version = 1 AND id <> ALL
 func (in *inspection) findRefused(ctx context.Context) error {
 	rows, err := in.source.Query(ctx, namesakes+in.events()+namesakesOfEvents, in.checkpoint.Position, in.skipped())
 	if err != nil {
-		return err
+		return fmt.Errorf("look for ids that were given twice: %w", err)
 	}
 	l := lives{reciters: map[uuid.UUID]state{}, albums: map[uuid.UUID]state{}, owners: map[uuid.UUID]uuid.UUID{}}
 	var name string
@@ -34,7 +35,7 @@ func (in *inspection) findRefused(ctx context.Context) error {
 		l.happened(name, id, reciter)
 		return nil
 	}); err != nil {
-		return err
+		return fmt.Errorf("look for ids that were given twice: %w", err)
 	}
 	in.log.refusedReciters, in.log.refusedAlbums = refusedOf(l.reciters), refusedOf(l.albums)
 	return nil

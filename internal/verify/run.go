@@ -30,8 +30,9 @@ type Options struct {
 	NotCompared error
 	// Rebuild is what a second replay came to, nil if there was none.
 	Rebuild *Rebuild
-	// Job and Build are copied into the evidence.
+	// Job, Build and Audited are copied into the evidence.
 	Job, Build string
+	Audited    bool
 }
 
 // inspection is one verification at work.
@@ -44,6 +45,9 @@ type inspection struct {
 	evidence   *Evidence
 	log        logSummary
 	digest     digest
+	// handledBy is what each projector has handled, nil if that could not be summed up.
+	handledBy map[string]*tally
+	settled   settled
 	// exported and exportedLog are the names of both snapshots, for other sessions.
 	exported, exportedLog string
 }
@@ -95,30 +99,36 @@ func Run(ctx context.Context, options Options) (evidence Evidence, err error) {
 // inspect makes all checks in two transactions that show one snapshot each, and
 // in that many more pairs of sessions which join them.
 func inspect(ctx context.Context, options Options, database, source pgx.Tx, more int) (Evidence, error) {
-	evidence := Evidence{Version: options.Version, Edition: options.Edition.Version, Job: options.Job, Build: options.Build,
-		StartedAt: time.Now().UTC().Truncate(time.Millisecond), Database: options.Database.Config().Database}
+	evidence := newEvidence(options)
 	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence, database: database, source: source}
-	err := in.pin(ctx)
+	err := in.pin(ctx, prepare)
 	if err == nil {
 		err = in.all(ctx, more)
 	}
-	evidence.Seconds = time.Since(evidence.StartedAt).Seconds()
-	if err != nil {
-		return evidence, fmt.Errorf("verify %s: %w", evidence.Database, err)
-	}
-	evidence.Passed = true
-	for _, check := range evidence.Checks {
-		evidence.Passed = evidence.Passed && (check.Passed || check.Advisory)
-	}
-	if !evidence.Passed {
-		return evidence, &FailedError{evidence}
-	}
-	return evidence, nil
+	return in.finish(err)
 }
 
-// pin takes the snapshots. The database's comes first: what its checkpoint
-// counts is then visible in the log's.
-func (in *inspection) pin(ctx context.Context) (err error) {
+func newEvidence(options Options) Evidence {
+	return Evidence{Version: options.Version, Edition: options.Edition.Version, Job: options.Job, Build: options.Build, Audited: options.Audited,
+		StartedAt: time.Now().UTC().Truncate(time.Millisecond), Database: options.Database.Config().Database}
+}
+
+// finish sums up what was found, unless the verification did not come to an end.
+func (in *inspection) finish(err error) (Evidence, error) {
+	evidence := in.evidence
+	evidence.Seconds = time.Since(evidence.StartedAt).Seconds()
+	if err != nil {
+		return *evidence, fmt.Errorf("verify %s: %w", evidence.Database, err)
+	}
+	if evidence.Passed = evidence.sound(); !evidence.Passed {
+		return *evidence, &FailedError{*evidence}
+	}
+	return *evidence, nil
+}
+
+// pin takes the snapshots, in sessions that are prepared for the work. The
+// database's comes first: what its checkpoint counts is then visible in the log's.
+func (in *inspection) pin(ctx context.Context, prepare func(context.Context, pgx.Tx) error) (err error) {
 	if err := prepare(ctx, in.database); err != nil {
 		return err
 	}
@@ -129,12 +139,17 @@ func (in *inspection) pin(ctx context.Context) (err error) {
 	if err := prepare(ctx, in.source); err != nil {
 		return err
 	}
+	return in.Log.Check(ctx, in.source)
+}
+
+// export makes the snapshots known to other sessions.
+func (in *inspection) export(ctx context.Context) error {
 	for tx, name := range map[pgx.Tx]*string{in.database: &in.exported, in.source: &in.exportedLog} {
 		if err := tx.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(name); err != nil {
 			return fmt.Errorf("export the snapshot: %w", err)
 		}
 	}
-	return in.Log.Check(ctx, in.source)
+	return nil
 }
 
 // prepare suits a session to a few long statements. One connection sits in its
@@ -149,11 +164,14 @@ func prepare(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (in *inspection) all(ctx context.Context, more int) error {
-	if err := in.summariseLog(ctx); err != nil {
+	if err := in.export(ctx); err != nil {
 		return err
 	}
-	if err := in.findRefused(ctx); err != nil {
-		return fmt.Errorf("look for ids that were given twice: %w", err)
+	if err := in.readSkipped(ctx); err != nil {
+		return err
+	}
+	if err := in.settle(ctx); err != nil {
+		return err
 	}
 	others, release, err := in.others(ctx, more)
 	defer release()
