@@ -142,6 +142,11 @@ type VerificationStatus struct {
 	// +optional
 	Position int64 `json:"position"`
 
+	// auditedPosition is the position up to which the follower has found right
+	// what it applied after the verification.
+	// +optional
+	AuditedPosition *int64 `json:"auditedPosition,omitempty"`
+
 	// events is the number of events up to the position.
 	// +optional
 	Events int64 `json:"events"`

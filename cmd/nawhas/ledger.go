@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -19,6 +20,8 @@ import (
 type ledgerReporter struct {
 	pool   *pgxpool.Pool
 	ledger *ledger.Reporter
+	// evidence is what Proven went by last.
+	evidence json.RawMessage
 }
 
 func newLedgerReporter(ctx context.Context, source *connection) (*ledgerReporter, error) {
@@ -65,4 +68,33 @@ func (l *ledgerReporter) Record(ctx context.Context, evidence verify.Evidence) e
 		return fmt.Errorf("encode the evidence: %w", err)
 	}
 	return l.ledger.Evidence(ctx, encoded)
+}
+
+// Proven implements verify.Proofs: it goes by the evidence of this build. An
+// audit that failed began where the database was still right.
+func (l *ledgerReporter) Proven(ctx context.Context) (position int64, known bool, err error) {
+	var audit json.RawMessage
+	if l.evidence, audit, err = l.ledger.Proofs(ctx); err != nil {
+		return 0, false, err
+	}
+	for _, encoded := range []json.RawMessage{l.evidence, audit} {
+		var found verify.Evidence
+		switch {
+		case json.Unmarshal(encoded, &found) != nil || found.Build != os.Getenv("NAWHAS_BUILD"):
+		case found.Passed:
+			position, known = max(position, found.Position), true
+		case found.After > 0:
+			position, known = max(position, found.After), true
+		}
+	}
+	return position, known, nil
+}
+
+// RecordAudit implements verify.Proofs.
+func (l *ledgerReporter) RecordAudit(ctx context.Context, evidence verify.Evidence) error {
+	encoded, err := json.Marshal(evidence)
+	if err != nil {
+		return fmt.Errorf("encode the audit: %w", err)
+	}
+	return l.ledger.Audit(ctx, encoded, l.evidence)
 }

@@ -24,6 +24,7 @@ type projectFlags struct {
 	skip             []string
 	unknown          string
 	chunk            int
+	audit            bool
 }
 
 func replayCommand() *cobra.Command {
@@ -40,13 +41,16 @@ func replayCommand() *cobra.Command {
 func followCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "follow", Short: "Keep the version's database current", Args: cobra.NoArgs,
 		Long: "follow applies new events as they appear, to a database that a replay has completed. It ends on SIGTERM, or with\n" +
-			"--until when exactly the events up to that position are applied."}
+			"--until when exactly the events up to that position are applied. Once the ledger has a verification of the database, it\n" +
+			"also audits what it applied since, over connections of its own, and reports that beside the verification."}
 	f := newProjectFlags(cmd)
 	until := cmd.Flags().Int64("until", 0, "position to stop at; 0 goes on for ever")
+	cmd.Flags().BoolVar(&f.audit, "audit", true, "audit what was applied after the verification; never done with --until")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *until < 0 {
 			return usage("--until must be a position of the log, not %d", *until)
 		}
+		f.audit = f.audit && *until == 0
 		return f.run(cmd, "follow", projection.Follow, *until)
 	}
 	return cmd
@@ -76,6 +80,14 @@ func (f *projectFlags) run(cmd *cobra.Command, name string, engine engine, until
 	onScreen := newScreen(cmd.ErrOrStderr(), name)
 	options.Reporter = reporters{onScreen, toLedger}
 	options.Logger = slog.New(slog.NewTextHandler(onScreen, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	if f.audit {
+		auditor, stop, err := f.auditor(cmd.Context(), options.Logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		options.Reporter = reporters{onScreen, toLedger, auditor}
+	}
 	result, err := engine(cmd.Context(), options)
 	onScreen.finish()
 	if err != nil {

@@ -20,8 +20,12 @@ func printEvidence(out io.Writer, format string, evidence verify.Evidence) error
 	if format == "json" {
 		return printJSON(out, evidence)
 	}
-	_, _ = fmt.Fprintf(out, "%s at position %s: %s events, %s by nawhas %s in %.1f s\n", evidence.Database, grouped(evidence.Position),
-		grouped(evidence.Events), verdict(evidence), evidence.Version, evidence.Seconds)
+	since := ""
+	if evidence.After > 0 {
+		since = " after position " + grouped(evidence.After)
+	}
+	_, _ = fmt.Fprintf(out, "%s at position %s: %s events%s, %s by nawhas %s in %.1f s\n", evidence.Database, grouped(evidence.Position),
+		grouped(evidence.Events), since, verdict(evidence), evidence.Version, evidence.Seconds)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, check := range evidence.Checks {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s %s\t%.2f s\t%s\n", mark(check), check.Name, grouped(check.Figure), check.Unit, check.Seconds, check.Detail)

@@ -14,11 +14,7 @@ import (
 // files differ in.
 func (f *verifyFlags) printReport(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
-		evidence, err := f.recorded(cmd)
-		if err != nil {
-			return err
-		}
-		return printEvidence(cmd.OutOrStdout(), f.output, evidence)
+		return f.printRecorded(cmd)
 	}
 	var reports []verify.Evidence
 	for _, file := range files {
@@ -44,21 +40,34 @@ func (f *verifyFlags) printReport(cmd *cobra.Command, files []string) error {
 	return nil
 }
 
-// recorded is the evidence that the ledger keeps of this version's database.
-func (f *verifyFlags) recorded(cmd *cobra.Command) (verify.Evidence, error) {
+// printRecorded prints the evidence that the ledger keeps of this version's
+// database and, in the table, the audit of what came after it.
+func (f *verifyFlags) printRecorded(cmd *cobra.Command) error {
 	reporter, err := newLedgerReporter(cmd.Context(), f.source)
 	if err != nil {
-		return verify.Evidence{}, err
+		return err
 	}
 	defer reporter.close()
-	encoded, err := reporter.ledger.LastEvidence(cmd.Context())
+	encoded, audit, err := reporter.ledger.Proofs(cmd.Context())
 	if err != nil {
-		return verify.Evidence{}, err
+		return err
 	}
 	if encoded == nil {
-		return verify.Evidence{}, fmt.Errorf("the ledger has no evidence of this role's database; run `nawhas verify` first")
+		return fmt.Errorf("the ledger has no evidence of this role's database; run `nawhas verify` first")
 	}
-	return decodeReport("the ledger", encoded)
+	for i, one := range []json.RawMessage{encoded, audit} {
+		if one == nil || i > 0 && f.output == "json" {
+			continue
+		}
+		evidence, err := decodeReport("the ledger", one)
+		if err != nil {
+			return err
+		}
+		if err := printEvidence(cmd.OutOrStdout(), f.output, evidence); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func readReport(file string) (verify.Evidence, error) {

@@ -34,6 +34,9 @@ func (f *verifyFlags) run(ctx context.Context) (verify.Evidence, error) {
 		return verify.Evidence{}, err
 	}
 	defer closing(options.Source)
+	if f.after >= 0 {
+		return verify.Audit(ctx, options, f.after)
+	}
 	if f.determinism {
 		if options.Rebuild, err = f.rebuild(ctx, options); err != nil {
 			return verify.Evidence{}, err
@@ -64,7 +67,7 @@ func (f *verifyFlags) options() (verify.Options, error) {
 		return verify.Options{}, err
 	}
 	return verify.Options{Version: buildinfo.Version, Edition: edition, Plan: plan, Log: eventlog.New(eventlog.DefaultTable()),
-		Job: os.Getenv("NAWHAS_JOB_UID"), Build: os.Getenv("NAWHAS_BUILD")}, nil
+		Job: os.Getenv("NAWHAS_JOB_UID"), Build: os.Getenv("NAWHAS_BUILD"), Audited: true}, nil
 }
 
 // withoutLive verifies the database alone when a comparison that is not

@@ -50,8 +50,9 @@ func imageID(pods []corev1.Pod) string {
 // report is what the operator reads of a verification's own report.
 type report struct {
 	Job, Version, Build string
-	Passed              bool
+	Passed, Audited     bool
 	Position, Events    int64
+	After               int64
 	EventsHash          string
 	StartedAt           time.Time
 	Seconds             float64
@@ -161,12 +162,25 @@ func verificationStatus(v *ledger.Version) *v1alpha1.VerificationStatus {
 	if said.Comparison != nil {
 		told.ComparedWith, told.Differences = said.Comparison.Version, ptr.To(said.differences())
 	}
-	for _, check := range said.Checks {
-		if !check.Passed && !check.Advisory && len(told.Failed) < 10 {
-			told.Failed = append(told.Failed, v1alpha1.FailedCheck{Name: cut(check.Name, 128), Faults: check.Faults, Detail: cut(check.Detail, 512), Samples: cutAll(check.Samples, 256)})
+	failed := said.Checks
+	if audit, reported := auditOf(v); reported && said.Passed {
+		failed = audit.Checks
+		if audit.Passed {
+			told.AuditedPosition = ptr.To(audit.Position)
 		}
 	}
+	told.Failed = failedChecks(failed)
 	return told
+}
+
+func failedChecks(checks []reportedCheck) []v1alpha1.FailedCheck {
+	var failed []v1alpha1.FailedCheck
+	for _, check := range checks {
+		if !check.Passed && !check.Advisory && len(failed) < 10 {
+			failed = append(failed, v1alpha1.FailedCheck{Name: cut(check.Name, 128), Faults: check.Faults, Detail: cut(check.Detail, 512), Samples: cutAll(check.Samples, 256)})
+		}
+	}
+	return failed
 }
 
 // comparedPrefix begins the names of the checks that compare with the live version.

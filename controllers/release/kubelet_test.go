@@ -36,6 +36,8 @@ type kubelet struct {
 	behind int64
 	// verifies is what the verification does, with the credentials of its pod.
 	verifies func(job *batchv1.Job)
+	// audits changes what followers say of what they applied, nil when they say nothing.
+	audits func(*report)
 	// unwired leaves EndpointSlices as they are.
 	unwired bool
 	// stuck are versions whose followers cannot go on, and why.
@@ -197,6 +199,7 @@ func (k *kubelet) roll(d *appsv1.Deployment) {
 	wanted := ptr.Deref(d.Spec.Replicas, 1)
 	if wanted > 0 && d.Labels[v1alpha1.LabelStage] == followerName {
 		k.follow(d)
+		k.audit(d.Spec.Template)
 	}
 	status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: wanted, UpdatedReplicas: wanted, ReadyReplicas: wanted, AvailableReplicas: wanted}
 	if d.Status.ObservedGeneration == status.ObservedGeneration && d.Status.Replicas == wanted {

@@ -52,6 +52,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 			return outcome{}, err
 		}
 		seen = judgeObservation(s.pods, live, s.plans[live.Version], verification, until, s.now)
+		if problem := unsound(live); problem != nil && seen.message == "" {
+			seen = observation{reason: problem.reason, message: problem.message}
+		}
 	}
 	switch {
 	case seen.message != "":
@@ -217,6 +220,8 @@ func (s *scope) cannotTakeOver(v *ledger.Version) error {
 		return fmt.Errorf("its database %s no longer exists", v.Database)
 	case v.Checkpoint.Problem != nil:
 		return errors.New(problemOf(v))
+	case unsound(v) != nil:
+		return errors.New(unsound(v).message)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -88,6 +89,29 @@ func (k *kubelet) append(version string, n int) error {
 		}
 	}
 	return nil
+}
+
+// audit reports as a follower does that found right what it applied.
+func (k *kubelet) audit(template corev1.PodTemplateSpec) {
+	k.t.Helper()
+	if k.audits == nil {
+		return
+	}
+	conn := k.dial(template, "NAWHAS_SOURCE_URL")
+	defer func() { _ = conn.Close(context.Background()) }()
+	reporter := ledger.NewReporter(conn)
+	evidence, _, err := reporter.Proofs(k.t.Context())
+	k.must(err)
+	verification, verified := reportOf(evidence)
+	if !verified {
+		return
+	}
+	said := report{Version: k.variable(template, "NAWHAS_VERSION"), Build: k.variable(template, "NAWHAS_BUILD"), Passed: true, After: verification.Position}
+	k.must(conn.QueryRow(k.t.Context(), "SELECT coalesce(max(position), 0) FROM events").Scan(&said.Position))
+	k.audits(&said)
+	encoded, err := json.Marshal(said)
+	k.must(err)
+	k.must(reporter.Audit(k.t.Context(), encoded, evidence))
 }
 
 // dial connects with a variable of the pod's first container. The test's end

@@ -270,7 +270,7 @@ func (s *scope) said(way, watched outcome) outcome {
 		}
 		return way
 	}
-	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), s.refusedImage()} {
+	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), unsound(s.target), s.refusedImage()} {
 		if result != nil && !result.passed {
 			return *result
 		}

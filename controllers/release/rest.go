@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -146,7 +147,7 @@ func spread(key string, d time.Duration) time.Duration {
 func glances(versions []*ledger.Version) []ledger.Glance {
 	all := make([]ledger.Glance, 0, len(versions))
 	for _, v := range versions {
-		all = append(all, ledger.Glance{Version: v.Version, AppRole: v.AppRole, Role: v.Role, Stage: v.Checkpoint.Stage, Position: v.Checkpoint.Position, Problem: v.Checkpoint.Problem})
+		all = append(all, ledger.Glance{Version: v.Version, AppRole: v.AppRole, Role: v.Role, Stage: v.Checkpoint.Stage, Position: v.Checkpoint.Position, Problem: v.Checkpoint.Problem, AuditFailed: unsound(v) != nil})
 	}
 	return all
 }
@@ -160,7 +161,7 @@ func fingerprint(versions []ledger.Glance) string {
 		if g.Problem != nil {
 			problem = fmt.Sprintf("%+v", *g.Problem)
 		}
-		lines = append(lines, strings.Join([]string{g.Version, string(g.Role), g.Stage, problem}, " "))
+		lines = append(lines, strings.Join([]string{g.Version, string(g.Role), g.Stage, problem, strconv.FormatBool(g.AuditFailed)}, " "))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

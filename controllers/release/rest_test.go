@@ -53,6 +53,7 @@ func TestWhatALedgerSaysChangesItsFingerprint(t *testing.T) {
 	for what, change := range map[string]func(*ledger.Glance){
 		"a role":    func(g *ledger.Glance) { g.Role = ledger.Warm },
 		"a stage":   func(g *ledger.Glance) { g.Stage = "replay" },
+		"an audit":  func(g *ledger.Glance) { g.AuditFailed = true },
 		"a problem": func(g *ledger.Glance) { g.Problem = &ledger.Problem{Position: 3} },
 		"a version": func(g *ledger.Glance) { g.Version = "3.1.3" },
 	} {

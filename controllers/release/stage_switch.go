@@ -61,6 +61,9 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if result, err := st.holdToEvidence(ctx, s); err != nil || !result.passed {
 		return result, err
 	}
+	if problem := unsound(s.target); problem != nil {
+		return *problem, nil
+	}
 	promotion := s.release.Spec.Promotion
 	if s.choice.instead == nil && promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
 		return atRest(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
@@ -75,6 +78,9 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	}
 	if s.target.Checkpoint.Position < *s.target.Mark {
 		return waiting(v1alpha1.ReasonSwitching, fmt.Sprintf("waiting until the database has applied position %d; it is at %d", *s.target.Mark, s.target.Checkpoint.Position), pollFast), nil
+	}
+	if result := judgeAudit(s.target); !result.passed {
+		return result, nil
 	}
 	if s.release.Spec.Cutover.Mode == v1alpha1.CutoverStrict {
 		return st.takeStrictly(ctx, s)

@@ -89,12 +89,16 @@ func summaryOf(stage ledger.Stage) string {
 }
 
 // worthWriting reports whether a status says anything that the one before did
-// not. A checkpoint that moved on is no news by itself: it moves with every event.
+// not. A checkpoint that moved on is no news by itself, nor is its audit: they
+// move with every event.
 func worthWriting(before, after *v1alpha1.NawhasReleaseStatus) bool {
 	before, after = before.DeepCopy(), after.DeepCopy()
 	for _, status := range []*v1alpha1.NawhasReleaseStatus{before, after} {
 		for i := range status.Versions {
 			status.Versions[i].Checkpoint = nil
+			if verification := status.Versions[i].Verification; verification != nil {
+				verification.AuditedPosition = nil
+			}
 		}
 	}
 	return !equality.Semantic.DeepEqual(before, after)

@@ -110,6 +110,9 @@ func judgeRollback(s *scope) (status metav1.ConditionStatus, reason, message str
 	case previous.Checkpoint.Problem != nil:
 		found := s.stuckAt(previous)
 		return metav1.ConditionFalse, found.reason, found.message
+	case unsound(previous) != nil:
+		found := unsound(previous)
+		return metav1.ConditionFalse, found.reason, found.message
 	case s.behind(previous) > maxLag:
 		return metav1.ConditionFalse, v1alpha1.ReasonLagging, fmt.Sprintf("the database of version %s is more than %d events behind", previous.Version, maxLag)
 	}

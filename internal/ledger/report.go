@@ -52,29 +52,41 @@ func (r *Reporter) Problem(ctx context.Context, p Problem) error {
 	return ignoreAbsent(err)
 }
 
-// Evidence writes what a verification found.
+// Evidence writes what a verification found. An audit goes by the verification
+// before it, and is forgotten.
 func (r *Reporter) Evidence(ctx context.Context, evidence json.RawMessage) error {
 	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = $1, reported_at = clock_timestamp() WHERE role = current_user`, evidence)
+	if err := ignoreAbsent(err); err != nil {
+		return err
+	}
+	_, err = r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET audit = NULL WHERE role = current_user AND audit IS NOT NULL`)
 	return ignoreAbsent(err)
 }
 
-// LastEvidence reads what the last verification found, nil if there was none or
-// there is no ledger.
-func (r *Reporter) LastEvidence(ctx context.Context) (json.RawMessage, error) {
-	var evidence json.RawMessage
-	err := r.db.QueryRow(ctx, `SELECT evidence FROM nawhas_ledger.checkpoints WHERE role = current_user`).Scan(&evidence)
+// Audit writes what the audit of the events after a verification found, unless
+// another verification has been recorded since, or the evidence was forgotten.
+func (r *Reporter) Audit(ctx context.Context, audit, evidence json.RawMessage) error {
+	_, err := r.db.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET audit = $1 WHERE role = current_user AND evidence = $2::jsonb`, audit, evidence)
+	return ignoreAbsent(err)
+}
+
+// Proofs reads what the last verification found, and the audit of what came
+// after it; each is nil if there was none or there is no ledger for it.
+func (r *Reporter) Proofs(ctx context.Context) (evidence, audit json.RawMessage, err error) {
+	err = r.db.QueryRow(ctx, `SELECT evidence, audit FROM nawhas_ledger.checkpoints WHERE role = current_user`).Scan(&evidence, &audit)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return evidence, ignoreAbsent(err)
+	return evidence, audit, ignoreAbsent(err)
 }
 
 func ignoreAbsent(err error) error {
-	const undefinedTable, undefinedSchema, insufficientPrivilege = "42P01", "3F000", "42501"
+	// A column may be missing in the ledger of an older operator.
+	const undefinedTable, undefinedSchema, undefinedColumn, insufficientPrivilege = "42P01", "3F000", "42703", "42501"
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
 		switch pgErr.Code {
-		case undefinedTable, undefinedSchema, insufficientPrivilege:
+		case undefinedTable, undefinedSchema, undefinedColumn, insufficientPrivilege:
 			return nil
 		}
 	}
@@ -93,7 +105,7 @@ func (l *Ledger) AllowReporting(ctx context.Context, role string) error {
 			if err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, "GRANT SELECT (role, evidence), UPDATE (stage, position, target, rate, problem, evidence, reported_at) ON nawhas_ledger.checkpoints TO "+name)
+			_, err = tx.Exec(ctx, "GRANT SELECT (role, evidence, audit), UPDATE (stage, position, target, rate, problem, evidence, audit, reported_at) ON nawhas_ledger.checkpoints TO "+name)
 			return err
 		})
 	})

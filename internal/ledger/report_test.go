@@ -92,6 +92,36 @@ func TestARoleReachesItsOwnRowOnly(t *testing.T) {
 	}
 }
 
+func TestAnAuditGoesByTheEvidenceThatIsThere(t *testing.T) {
+	s := newSource(t)
+	l := s.open(t, release)
+	v := reporting(t, l, "3.1.2")
+	reporter := ledger.NewReporter(s.connect(t, v.OwnerRole))
+	audit := func() string { return string(know(t, l, "3.1.2").Checkpoint.Audit) }
+	first, second := json.RawMessage(`{"position": 1}`), json.RawMessage(`{"position": 2}`)
+
+	must(t, reporter.Audit(t.Context(), json.RawMessage(`{"passed": true}`), first))
+	if audit() != "" {
+		t.Errorf("an audit without evidence is kept: %s", audit())
+	}
+	must(t, reporter.Evidence(t.Context(), first))
+	must(t, reporter.Audit(t.Context(), json.RawMessage(`{"passed": true}`), first))
+	evidence, found, err := reporter.Proofs(t.Context())
+	if err != nil || string(evidence) != `{"position": 1}` || string(found) != `{"passed": true}` || audit() != string(found) {
+		t.Errorf("proofs are %s and %s, %v", evidence, found, err)
+	}
+	must(t, reporter.Evidence(t.Context(), second))
+	must(t, reporter.Audit(t.Context(), json.RawMessage(`{"passed": true}`), first))
+	if audit() != "" {
+		t.Errorf("an audit after other evidence is kept: %s", audit())
+	}
+	must(t, reporter.Audit(t.Context(), json.RawMessage(`{"passed": false}`), second))
+	must(t, l.ForgetEvidence(t.Context(), v))
+	if got := know(t, l, "3.1.2").Checkpoint; got.Audit != nil || got.Evidence != nil {
+		t.Errorf("what is forgotten is still there: %+v", got)
+	}
+}
+
 func TestReportingByHandIsNoError(t *testing.T) {
 	bare := newSource(t)
 	s := newSource(t)
@@ -104,7 +134,8 @@ func TestReportingByHandIsNoError(t *testing.T) {
 		"no row":       ledger.NewReporter(s.connect(t, unnamed)),
 		"an account's": ledger.NewReporter(s.connect(t, s.account)),
 	} {
-		if err := errors.Join(reporter.Report(t.Context(), ledger.Progress{Stage: "replaying"}), reporter.Evidence(t.Context(), json.RawMessage(`{}`))); err != nil {
+		if err := errors.Join(reporter.Report(t.Context(), ledger.Progress{Stage: "replaying"}), reporter.Evidence(t.Context(), json.RawMessage(`{}`)),
+			reporter.Audit(t.Context(), json.RawMessage(`{}`), json.RawMessage(`{}`))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

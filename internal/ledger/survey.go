@@ -22,6 +22,8 @@ type Glance struct {
 	Stage    string
 	Position int64
 	Problem  *Problem
+	// AuditFailed says that what it applied was found wrong.
+	AuditFailed bool
 }
 
 // Survey is a glance at all versions of all releases, taken at one moment.
@@ -35,7 +37,7 @@ type Survey struct {
 // number, tells the head of the log; it sees the same moment.
 func Look(ctx context.Context, db Querier, head string) (Survey, error) {
 	rows, err := db.Query(ctx, `SELECT h.head, coalesce(v.release, ''), coalesce(v.version, ''), coalesce(v.app_role, ''), coalesce(v.role, ''),
-			coalesce(c.stage, ''), coalesce(c.position, 0), c.problem
+			coalesce(c.stage, ''), coalesce(c.position, 0), c.problem, coalesce(c.audit->'passed' = 'false', false)
 		FROM (SELECT (`+head+`) AS head) h LEFT JOIN nawhas_ledger.versions v ON true
 			LEFT JOIN nawhas_ledger.checkpoints c ON c.role = v.owner_role
 		ORDER BY v.release, v.version`)
@@ -44,7 +46,7 @@ func Look(ctx context.Context, db Querier, head string) (Survey, error) {
 	}
 	var found Survey
 	var g Glance
-	_, err = pgx.ForEachRow(rows, []any{&found.Head, &g.Release, &g.Version, &g.AppRole, &g.Role, &g.Stage, &g.Position, &g.Problem}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&found.Head, &g.Release, &g.Version, &g.AppRole, &g.Role, &g.Stage, &g.Position, &g.Problem, &g.AuditFailed}, func() error {
 		if g.Release != "" {
 			found.Versions = append(found.Versions, g)
 		}

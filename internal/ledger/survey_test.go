@@ -14,7 +14,7 @@ func TestALookSeesAllReleasesOfTheSource(t *testing.T) {
 	second := intent("default/other", "3.2.0")
 	must(t, other.Begin(t.Context(), second))
 	must(t, one.Switch(t.Context(), first))
-	_, err := s.connect(t, "").Exec(t.Context(), `UPDATE nawhas_ledger.checkpoints SET stage = 'complete', position = 40, problem = '{"position": 41, "name": "ReciterCreated"}' WHERE role = $1`, first.OwnerRole)
+	_, err := s.connect(t, "").Exec(t.Context(), `UPDATE nawhas_ledger.checkpoints SET stage = 'complete', position = 40, problem = '{"position": 41, "name": "ReciterCreated"}', audit = '{"passed": false}' WHERE role = $1`, first.OwnerRole)
 	must(t, err)
 
 	found, err := ledger.Look(t.Context(), conn, "SELECT 42::bigint")
@@ -24,10 +24,10 @@ func TestALookSeesAllReleasesOfTheSource(t *testing.T) {
 		t.Fatalf("saw %+v", found)
 	}
 	live, candidate := found.Versions[0], found.Versions[1]
-	if live.Release != "default/one" || live.Role != ledger.Live || live.Position != 40 || live.AppRole != first.AppRole || live.Problem == nil || live.Problem.Position != 41 {
+	if live.Release != "default/one" || live.Role != ledger.Live || live.Position != 40 || live.AppRole != first.AppRole || live.Problem == nil || live.Problem.Position != 41 || !live.AuditFailed {
 		t.Errorf("of the live version it saw %+v", live)
 	}
-	if candidate.Release != "default/other" || candidate.Version != "3.2.0" || candidate.Role != ledger.Candidate || candidate.Problem != nil {
+	if candidate.Release != "default/other" || candidate.Version != "3.2.0" || candidate.Role != ledger.Candidate || candidate.Problem != nil || candidate.AuditFailed {
 		t.Errorf("of the candidate it saw %+v", candidate)
 	}
 }

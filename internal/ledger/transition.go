@@ -96,11 +96,11 @@ func (l *Ledger) ReopenStage(ctx context.Context, v *Version, stage string) erro
 	return wrap(err, "reopen "+stage+" of", v)
 }
 
-// ForgetEvidence drops what an earlier verification reported, before another
-// one begins, so that nobody takes it for the new one's.
+// ForgetEvidence drops what an earlier verification reported, and the audit
+// after it, before another one begins, so that nobody takes it for the new one's.
 func (l *Ledger) ForgetEvidence(ctx context.Context, v *Version) error {
 	err := l.Guard(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = NULL WHERE role = $1 AND evidence IS NOT NULL`, v.OwnerRole)
+		_, err := tx.Exec(ctx, `UPDATE nawhas_ledger.checkpoints SET evidence = NULL, audit = NULL WHERE role = $1 AND (evidence IS NOT NULL OR audit IS NOT NULL)`, v.OwnerRole)
 		return err
 	})
 	return wrap(err, "forget the evidence of", v)

@@ -79,10 +79,11 @@ type Checkpoint struct {
 	Stage            string
 	Position, Target int64
 	// Rate is in events per second.
-	Rate       float64
-	Problem    *Problem
-	Evidence   json.RawMessage
-	ReportedAt *time.Time
+	Rate    float64
+	Problem *Problem
+	// Evidence is the last verification's, Audit that of the events after it.
+	Evidence, Audit json.RawMessage
+	ReportedAt      *time.Time
 }
 
 // The kinds of a Problem.
@@ -115,7 +116,7 @@ SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.ro
        v.live_since, v.warm_since, v.held, v.not_before, v.plan_digest, v.created_at,
        coalesce((SELECT jsonb_object_agg(s.name, jsonb_build_object('startedAt', s.started_at, 'finishedAt', s.finished_at, 'evidence', s.evidence))
                  FROM nawhas_ledger.stages s WHERE s.release = v.release AND s.version = v.version), '{}'),
-       coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.reported_at
+       coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.audit, c.reported_at
 FROM nawhas_ledger.versions v LEFT JOIN nawhas_ledger.checkpoints c ON c.role = v.owner_role
 WHERE v.release = $1 ORDER BY v.created_at DESC`
 
@@ -136,6 +137,6 @@ func scanVersion(row pgx.CollectableRow) (*Version, error) {
 	v := &Version{}
 	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.Mark, &v.MarkedAt,
 		&v.LiveSince, &v.WarmSince, &v.Held, &v.NotBefore, &v.PlanDigest, &v.CreatedAt, &v.Stages,
-		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.ReportedAt)
+		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.Audit, &v.Checkpoint.ReportedAt)
 	return v, err
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,6 +105,14 @@ func (b *built) catches(t *testing.T, damages []damage) {
 // the database and the log sound.
 func (b *built) verifyDamaged(t *testing.T, d damage) (Evidence, error) {
 	t.Helper()
+	return b.damaged(t, d, func(ctx context.Context, o Options, database, source pgx.Tx) (Evidence, error) {
+		return inspect(ctx, o, database, source, 0)
+	})
+}
+
+// damaged does the damage, looks at it, and undoes it.
+func (b *built) damaged(t *testing.T, d damage, look func(context.Context, Options, pgx.Tx, pgx.Tx) (Evidence, error)) (Evidence, error) {
+	t.Helper()
 	database, source := b.connect(b.database), b.connect(b.source)
 	defer closing(database)
 	defer closing(source)
@@ -115,5 +124,5 @@ func (b *built) verifyDamaged(t *testing.T, d damage) (Evidence, error) {
 	must(t, err)
 	_, err = log.Exec(t.Context(), d.log, pgx.QueryExecModeSimpleProtocol)
 	must(t, err)
-	return inspect(t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log, 0)
+	return look(t.Context(), Options{Version: b.edition.Version, Edition: b.edition, Database: database, Source: source, Log: b.log}, damaged, log)
 }
