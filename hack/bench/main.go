@@ -40,6 +40,7 @@ var groups = []group{
 	{"resume", measureResume},
 	{"follow", measureFollow},
 	{"append", measureAppend},
+	{"verify", measureVerify},
 }
 
 func main() {
