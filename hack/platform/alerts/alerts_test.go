@@ -15,7 +15,8 @@ import (
 
 const (
 	folder   = "../../../config/prometheus"
-	runbooks = "../../../docs/troubleshooting.md"
+	runbooks = "../../../docs/monitoring.md"
+	link     = "https://github.com/nawhas/nawhas-operator/blob/main/docs/monitoring.md#"
 )
 
 type rules struct {
@@ -83,12 +84,29 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	for _, group := range readRules(t).Spec.Groups {
 		for _, rule := range group.Rules {
 			name, _ := rule["alert"].(string)
-			if !strings.Contains(string(told), "| `"+name+"` |") {
-				t.Errorf("%s has no row for %s", runbooks, name)
+			entry, found := entryOf(string(told), name)
+			if !found {
+				t.Errorf("%s has no entry for %s", runbooks, name)
+			}
+			for _, part := range []string{"**Means:**", "**Look at:**", "**Do:**"} {
+				if !strings.Contains(entry, part) {
+					t.Errorf("the entry of %s lacks %s", name, part)
+				}
+			}
+			annotations, _ := rule["annotations"].(map[string]any)
+			if annotations["runbook_url"] != link+strings.ToLower(name) {
+				t.Errorf("%s links to %v", name, annotations["runbook_url"])
 			}
 			if !strings.Contains(string(tests), "- alertname: "+name+"\n") {
 				t.Errorf("no test has %s fire", name)
 			}
 		}
 	}
+}
+
+// entryOf is what a document says below the heading of an alert.
+func entryOf(document, alert string) (string, bool) {
+	_, rest, found := strings.Cut(document, "\n### "+alert+"\n")
+	entry, _, _ := strings.Cut(rest, "\n### ")
+	return entry, found
 }

@@ -45,15 +45,44 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// withoutDefinitions leaves the definition out: it is compared with config/crd.
+// withoutDefinitions leaves out what is long and compared with config: the definition,
+// the dashboard and the alerts.
 func withoutDefinitions(objects []manifests.Object) []manifests.Object {
 	var others []manifests.Object
 	for _, object := range objects {
-		if object["kind"] != "CustomResourceDefinition" {
+		if object["kind"] != "CustomResourceDefinition" && object["kind"] != "ConfigMap" && object["kind"] != "PrometheusRule" {
 			others = append(others, object)
 		}
 	}
 	return others
+}
+
+// TestLabelsForOthers looks at what Grafana's and Prometheus' operators go by.
+func TestLabelsForOthers(t *testing.T) {
+	rendered, err := manifests.Chart(chart, map[string]any{"metrics": map[string]any{
+		"prometheusRule": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
+		"dashboard": map[string]any{"enabled": true, "labels": map[string]any{"grafana_dashboard": nil, "dashboards": "yes"},
+			"annotations": map[string]any{"grafana_folder": "Nawhas"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := byName(rendered)
+	at := func(name, kind string) map[string]any {
+		metadata, _ := found[name]["metadata"].(map[string]any)
+		set, _ := metadata[kind].(map[string]any)
+		return set
+	}
+	if labels := at("PrometheusRule/nawhas-operator/nawhas-operator", "labels"); labels["release"] != "prometheus" {
+		t.Errorf("the rule's labels are %v", labels)
+	}
+	dashboard := "ConfigMap/nawhas-operator/nawhas-operator-dashboard"
+	if labels := at(dashboard, "labels"); len(labels) != 1 || labels["dashboards"] != "yes" {
+		t.Errorf("the dashboard's labels are %v", labels)
+	}
+	if annotations := at(dashboard, "annotations"); annotations["grafana_folder"] != "Nawhas" {
+		t.Errorf("the dashboard's annotations are %v", annotations)
+	}
 }
 
 func valuesIn(t *testing.T, file string) map[string]any {
@@ -80,6 +109,13 @@ func TestTheSchemaRefusesValuesThatCannotWork(t *testing.T) {
 		"a namespace twice":                     {"watchNamespaces: [a, a]", "at '/watchNamespaces'"},
 		"namespaces in one text":                {"watchNamespaces: 'a,b'", "at '/watchNamespaces'"},
 		"a monitor of metrics that are off":     {"metrics: {enabled: false, serviceMonitor: {enabled: true}}", "at '/metrics/serviceMonitor/enabled'"},
+		"alerts on metrics that are off":        {"metrics: {enabled: false, prometheusRule: {enabled: true}}", "at '/metrics/prometheusRule/enabled'"},
+		"a dashboard of metrics that are off":   {"metrics: {enabled: false, dashboard: {enabled: true}}", "at '/metrics/dashboard/enabled'"},
+		"a label that is no text":               {"metrics: {dashboard: {labels: {grafana_dashboard: 1}}}", "at '/metrics/dashboard/labels/grafana_dashboard'"},
+		"memory in a unit that is none":         {"resources: {limits: {memory: 256MB}}", "at '/resources/limits/memory'"},
+		"an interval without a unit":            {"metrics: {serviceMonitor: {interval: '30'}}", "at '/metrics/serviceMonitor/interval'"},
+		"a toleration of an unknown kind":       {"tolerations: [{key: a, operator: Is}]", "at '/tolerations/0/operator'"},
+		"a secret whose name cannot be":         {"image: {pullSecrets: ['my registry']}", "at '/image/pullSecrets/0'"},
 		"a budget that lets no node be drained": {"podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable'"},
 		"a port that cannot be":                 {"networkPolicy: {databasePorts: [70000]}", "at '/networkPolicy/databasePorts/0'"},
 		"no port for the databases":             {"networkPolicy: {databasePorts: []}", "at '/networkPolicy/databasePorts'"},

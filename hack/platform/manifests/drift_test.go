@@ -27,6 +27,8 @@ func TestChartAndKustomizeInstallTheSame(t *testing.T) {
 		"network policy": {map[string]any{"networkPolicy": map[string]any{"enabled": true}}, []string{"network-policy"}},
 		"disruptions":    {map[string]any{"podDisruptionBudget": map[string]any{"enabled": true}}, []string{"pod-disruption-budget"}},
 		"monitor":        {map[string]any{"metrics": map[string]any{"serviceMonitor": map[string]any{"enabled": true}}}, []string{"service-monitor"}},
+		"alerts":         {map[string]any{"metrics": map[string]any{"prometheusRule": map[string]any{"enabled": true}}}, []string{"alerts"}},
+		"dashboard":      {map[string]any{"metrics": map[string]any{"dashboard": map[string]any{"enabled": true}}}, []string{"dashboard"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fromChart, err := manifests.Chart(chart, test.values)
