@@ -7,7 +7,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
+	"strings"
+	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,10 +28,19 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/controllers/release"
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
+	"github.com/nawhas/nawhas-operator/internal/prerequisite"
 )
 
 // leaseName is the lease of the operator that works.
 const leaseName = "nawhas-operator.releases.nawhas.com"
+
+// startTimeout bounds how long the operator waits for what the cluster lacks. It
+// then ends and says so, and is started again: a while is needed by an API server
+// to serve a definition that was just installed.
+const startTimeout = 10 * time.Second
+
+// namespaceFile names the namespace of a pod.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 func main() {
 	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
@@ -58,6 +70,9 @@ func command() *cobra.Command {
 }
 
 func run(ctx context.Context, o *options) error {
+	for i := range o.namespaces {
+		o.namespaces[i] = strings.TrimSpace(o.namespaces[i])
+	}
 	log := o.logger(os.Stderr)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
@@ -70,6 +85,10 @@ func run(ctx context.Context, o *options) error {
 	}
 	config.QPS, config.Burst = o.qps, o.burst
 	config.Wrap(release.MeasureRequests)
+	operator := prerequisite.Operator{Namespace: ownNamespace(), Watched: o.namespaces}
+	if err := prerequisite.Await(logr.NewContext(ctx, log), config, operator, startTimeout); err != nil {
+		return err
+	}
 	mgr, err := ctrl.NewManager(config, managerOptions(scheme, o))
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
@@ -90,6 +109,15 @@ func run(ctx context.Context, o *options) error {
 	err = mgr.Start(ctx)
 	log.Info("stopped")
 	return err
+}
+
+// ownNamespace is where the operator runs; empty outside of a cluster.
+func ownNamespace() string {
+	content, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(content))
 }
 
 func secretsCache(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
