@@ -18,6 +18,8 @@ const (
 )
 
 // CutoverSpec says when and how traffic moves.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.checks) || !has(self.observe) || duration(self.observe) == duration('0s') || self.checks.all(c, !has(c.failAfter) || duration(c.failAfter) < duration(self.observe))",message="observe must be longer than failAfter of each check: a version is watched no longer"
 type CutoverSpec struct {
 	// mode FlipThenFence refuses no write: both versions may write until the old one has drained.
 	// Strict lets all writes wait for a moment, so that from the switch on only the new version writes.
@@ -57,6 +59,13 @@ type CutoverSpec struct {
 	// +kubebuilder:default="2m"
 	// +optional
 	Observe *metav1.Duration `json:"observe,omitempty"`
+
+	// checks are asked of Prometheus while a version is watched. One that fails counts like a failed verification.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	// +optional
+	Checks []MetricCheck `json:"checks,omitempty"`
 }
 
 // FailurePolicy says what happens when a version fails right after its switch.

@@ -55,6 +55,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 		if problem := unsound(live); problem != nil && seen.message == "" {
 			seen = observation{reason: problem.reason, message: problem.message}
 		}
+		if seen.message == "" {
+			seen = r.checkMetrics(ctx, s, live, seen, until)
+		}
 	}
 	switch {
 	case seen.message != "":
@@ -98,7 +101,7 @@ func (s *scope) observedUntil(live *ledger.Version) time.Time {
 
 // judgeObservation decides whether a version that went live fails: half of a
 // workload's pods lost their readiness and did not get it back, or the
-// verification failed.
+// verification failed. What Prometheus says of it is checkMetrics' business.
 func judgeObservation(pods []corev1.Pod, v *ledger.Version, p *plan, verification verdict, until, now time.Time) observation {
 	if verification.failed && verification.reason == v1alpha1.ReasonJobFailed {
 		return observation{reason: verification.reason, message: verification.message}
