@@ -97,6 +97,11 @@ test-crashes: tools cluster-programs ## End the operator before and after every 
 test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
 	@PATH="$(CURDIR)/bin/tools:$$PATH" go run ./hack/test platform
 
+.PHONY: test-dashboard
+test-dashboard: ## Look at the dashboard in a real browser; pictures go to bin/dashboard
+	@command -v chromium >/dev/null || [ -n "$(CHROMIUM)" ] || apt-get install -qq --no-install-recommends chromium
+	@cd hack/browser && go test -count=1 -tags browser ./...
+
 .PHONY: model
 model: ## Check the models of the protocol, and that their mutants are caught
 	@go run ./hack/model

@@ -64,7 +64,7 @@ func command(s *session) *cobra.Command {
 		}
 	}
 	root.AddCommand(statusCommand(s), planCommand(s), promoteCommand(s), abortCommand(s), rollbackCommand(s), retryCommand(s),
-		suspendCommand(s), resumeCommand(s), historyCommand(s), logsCommand(s), reportCommand(s))
+		suspendCommand(s), resumeCommand(s), historyCommand(s), logsCommand(s), reportCommand(s), dashboardCommand(s))
 	return root
 }
 

@@ -26,21 +26,30 @@ type session struct {
 }
 
 func (s *session) open() (*releases.Cluster, error) {
+	connection, namespace, err := s.connection()
+	if err != nil {
+		return nil, err
+	}
+	return releases.Open(connection, namespace)
+}
+
+// connection is how to reach the cluster, and the namespace that is meant.
+func (s *session) connection() (*rest.Config, string, error) {
 	config := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(s.loading, &s.overrides)
 	namespace, _, err := config.Namespace()
 	if err != nil {
-		return nil, noCluster(err)
+		return nil, "", noCluster(err)
 	}
 	connection, err := config.ClientConfig()
 	if err != nil {
-		return nil, noCluster(err)
+		return nil, "", noCluster(err)
 	}
 	connection.UserAgent = rest.DefaultKubernetesUserAgent() + " kubectl-nawhas"
 	// Warnings are about the cluster's own versions, and would tear a live screen apart.
 	connection.WarningHandler = rest.NoWarnings{}
 	// The API server has limits of its own, and is asked once a second at most.
 	connection.QPS = -1
-	return releases.Open(connection, namespace)
+	return connection, namespace, nil
 }
 
 func noCluster(err error) error {

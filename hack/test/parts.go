@@ -13,7 +13,7 @@ import (
 )
 
 // modules are linted one by one: golangci-lint looks at one module at a time.
-var modules = []string{".", "hack/bench", "hack/node", "hack/operatorbench", "hack/platform", "hack/tools"}
+var modules = []string{".", "hack/bench", "hack/browser", "hack/node", "hack/operatorbench", "hack/platform", "hack/tools"}
 
 func lint(ctx context.Context) outcome {
 	var o outcome
