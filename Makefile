@@ -8,7 +8,8 @@ SEED           ?= 1
 
 MODULE  := github.com/nawhas/nawhas-operator
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT)
+OPERATOR_TAG = $(lastword $(subst :, ,$(OPERATOR_IMAGE)))
+LDFLAGS := -s -w -X $(MODULE)/internal/buildinfo.Commit=$(COMMIT) -X $(MODULE)/internal/buildinfo.Operator=$(OPERATOR_TAG)
 TOOLS   := bin/tools/golangci-lint bin/tools/controller-gen bin/tools/gotestsum bin/tools/govulncheck
 
 PLATFORM_TOOLS := bin/tools/helm bin/tools/kubeconform bin/tools/kube-score bin/tools/kustomize
@@ -59,7 +60,6 @@ broken-image: local-node
 test: tools cluster-programs images broken-image ## Run lint, unit, integration and end-to-end tests
 	@go run ./hack/test
 
-OPERATOR_TAG = $(lastword $(subst :, ,$(OPERATOR_IMAGE)))
 .PHONY: build-installer
 build-installer: bin/tools/kustomize ## Write dist/install.yaml, which installs the operator OPERATOR_IMAGE
 	@mkdir -p dist bin/installer

@@ -47,7 +47,7 @@ func command(s *session) *cobra.Command {
 			"Exit codes: 0 done (status --wait: ready), 1 failed or refused, 2 wrong usage, 3 timed out,\n" +
 			"4 the cluster cannot be asked: it does not answer, lacks the operator, or refuses you.",
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl nawhas"},
-		Version:           buildinfo.Commit,
+		Version:           buildinfo.Operator + " (" + buildinfo.Commit + ")",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRun:  func(*cobra.Command, []string) { s.began = true },
@@ -64,7 +64,8 @@ func command(s *session) *cobra.Command {
 		}
 	}
 	root.AddCommand(statusCommand(s), planCommand(s), promoteCommand(s), abortCommand(s), rollbackCommand(s), retryCommand(s),
-		suspendCommand(s), resumeCommand(s), historyCommand(s), logsCommand(s), reportCommand(s), dashboardCommand(s))
+		suspendCommand(s), resumeCommand(s), historyCommand(s), logsCommand(s), reportCommand(s), dashboardCommand(s), installCommand(s))
+	s.completeVersions(root)
 	return root
 }
 

@@ -9,3 +9,7 @@ var Version = "3.1.2"
 
 // Commit is the source revision the binary was built from, or "unknown".
 var Commit = "unknown"
+
+// Operator is the version of the operator and of what belongs to it: the
+// plugin, the manifests. Images carry it as their tag.
+var Operator = "dev"

@@ -25,7 +25,14 @@ func serve(t *testing.T) (*Feed, *httptest.Server) {
 	return f, server
 }
 
-func get(t *testing.T, method, address, host string) (*http.Response, string) {
+// answer is a response, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func get(t *testing.T, method, address, host string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)
 	if err != nil {
@@ -43,19 +50,19 @@ func get(t *testing.T, method, address, host string) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(body)
+	return answer{response.StatusCode, response.Header, string(body)}
 }
 
 func TestThePageAndItsPartsAreServed(t *testing.T) {
 	_, server := serve(t)
 	for path, kind := range map[string]string{"/": "text/html", "/page.js": "text/javascript", "/style.css": "text/css", "/icon.svg": "image/svg+xml"} {
-		response, body := get(t, http.MethodGet, server.URL+path, "")
-		if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), kind) || body == "" {
-			t.Errorf("%s: %s, %s", path, response.Status, response.Header.Get("Content-Type"))
+		got := get(t, http.MethodGet, server.URL+path, "")
+		if got.status != http.StatusOK || !strings.HasPrefix(got.header.Get("Content-Type"), kind) || got.body == "" {
+			t.Errorf("%s: %d, %s", path, got.status, got.header.Get("Content-Type"))
 		}
 	}
-	if response, _ := get(t, http.MethodGet, server.URL+"/absent", ""); response.StatusCode != http.StatusNotFound {
-		t.Errorf("/absent: %s", response.Status)
+	if got := get(t, http.MethodGet, server.URL+"/absent", ""); got.status != http.StatusNotFound {
+		t.Errorf("/absent: %d", got.status)
 	}
 }
 
@@ -63,8 +70,8 @@ func TestThePageIsForReadingOnly(t *testing.T) {
 	_, server := serve(t)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		for _, path := range []string{"/", "/events"} {
-			if response, _ := get(t, method, server.URL+path, ""); response.StatusCode != http.StatusMethodNotAllowed {
-				t.Errorf("%s %s: %s", method, path, response.Status)
+			if got := get(t, method, server.URL+path, ""); got.status != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %d", method, path, got.status)
 			}
 		}
 	}
@@ -78,32 +85,32 @@ func TestOtherHostsAreRefused(t *testing.T) {
 		"192.168.1.2:8080": 403, "[::]:80": 403, "0.0.0.0": 403,
 	} {
 		for _, path := range []string{"/", "/page.js"} {
-			response, body := get(t, http.MethodGet, server.URL+path, host)
-			if response.StatusCode != status {
-				t.Errorf("host %s, %s: %s", host, path, response.Status)
+			got := get(t, http.MethodGet, server.URL+path, host)
+			if got.status != status {
+				t.Errorf("host %s, %s: %d", host, path, got.status)
 			}
-			if status == 403 && !strings.Contains(body, "localhost") {
-				t.Errorf("host %s is refused with %q", host, body)
+			if status == 403 && !strings.Contains(got.body, "localhost") {
+				t.Errorf("host %s is refused with %q", host, got.body)
 			}
 		}
 	}
-	if response, _ := get(t, http.MethodGet, server.URL+"/events", "attacker.example"); response.StatusCode != http.StatusForbidden {
-		t.Errorf("the feed for a stranger: %s", response.Status)
+	if got := get(t, http.MethodGet, server.URL+"/events", "attacker.example"); got.status != http.StatusForbidden {
+		t.Errorf("the feed for a stranger: %d", got.status)
 	}
 }
 
 func TestBrowsersAreToldToLoadNothingElse(t *testing.T) {
 	_, server := serve(t)
-	response, _ := get(t, http.MethodGet, server.URL, "")
+	header := get(t, http.MethodGet, server.URL, "").header
 	for name, want := range map[string]string{
 		"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 		"Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store",
 	} {
-		if got := response.Header.Get(name); !strings.Contains(got, want) {
+		if got := header.Get(name); !strings.Contains(got, want) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if policy := response.Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+	if policy := header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
 		t.Errorf("the policy is %s", policy)
 	}
 }
