@@ -62,7 +62,7 @@ func (r *release) openLedger(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), postgres.URL(r.source))
 	check(t, err)
 	t.Cleanup(pool.Close)
-	l, err := ledger.Open(t.Context(), pool, "default/nawhas")
+	l, err := ledger.Open(t.Context(), pool, "default/nawhas", "uid")
 	check(t, err)
 	check(t, l.Begin(t.Context(), &ledger.Version{Release: "default/nawhas", Version: "3.1.2", Build: r.build, Database: r.database,
 		OwnerRole: r.owner, AppRole: r.app}))

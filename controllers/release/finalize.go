@@ -38,9 +38,13 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	case err != nil:
 		left = explain(err).message
 	}
+	again := pollProgress
+	if errors.Is(err, ledger.ErrSuperseded) {
+		again = r.takeBack(ctx, s)
+	}
 	s.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, left)
 	s.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, left)
-	return ctrl.Result{RequeueAfter: pollProgress}, nil
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 // takeAway does one pass of the removal and says what is left, "" for nothing.
@@ -116,6 +120,7 @@ func (r *Reconciler) release(ctx context.Context, s *scope) error {
 	r.servers.forget(client.ObjectKeyFromObject(s.release))
 	r.suitable.Delete(s.key())
 	r.claimed.Delete(s.key())
+	r.displaced.Delete(s.key())
 	before := s.release.DeepCopy()
 	controllerutil.RemoveFinalizer(s.release, v1alpha1.Finalizer)
 	err := r.Client.Patch(ctx, s.release, client.MergeFrom(before))

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
 // What a watch cannot tell is looked at again after these: the databases have
@@ -71,6 +72,8 @@ type Reconciler struct {
 	underway sync.Map
 	// claimed are the releases whose Services carry this process' epoch.
 	claimed sync.Map
+	// displaced are the releases that another operator has taken over.
+	displaced sync.Map
 }
 
 // Settings are what an installation may choose. The zero value is not valid:
@@ -211,6 +214,9 @@ func (r *Reconciler) failed(ctx context.Context, s *scope, err error) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	ctrl.LoggerFrom(s.logged(ctx)).Info("the release cannot go on", "reason", problem.reason, "problem", err.Error())
+	if errors.Is(err, ledger.ErrSuperseded) {
+		return ctrl.Result{RequeueAfter: r.takeBack(ctx, s)}, nil
+	}
 	if _, silent := errors.AsType[*refusedError](err); silent {
 		r.resting.refuse(client.ObjectKeyFromObject(s.release))
 		return ctrl.Result{RequeueAfter: pollSilent}, nil

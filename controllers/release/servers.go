@@ -158,7 +158,7 @@ func (s *servers) usage(key string) (asSource, asDatabases []types.NamespacedNam
 // ledger opens the release's ledger once in this process' life, so that the
 // process has one epoch. When the release is known to belong to an installation,
 // no other ledger will do.
-func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release, installation string) (*ledger.Ledger, error) {
+func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release, holder, installation string) (*ledger.Ledger, error) {
 	s.mu.Lock()
 	before, ok := s.ledgers[release]
 	s.mu.Unlock()
@@ -168,9 +168,9 @@ func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool,
 	open := openLedger{digest: c.digest()}
 	var err error
 	if known, parseErr := uuid.Parse(installation); parseErr == nil {
-		open.ledger, err = ledger.OpenKnown(ctx, pool, release, known)
+		open.ledger, err = ledger.OpenKnown(ctx, pool, release, holder, known)
 	} else {
-		open.ledger, err = ledger.Open(ctx, pool, release)
+		open.ledger, err = ledger.Open(ctx, pool, release, holder)
 	}
 	if err != nil {
 		return nil, err
@@ -179,6 +179,13 @@ func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool,
 	defer s.mu.Unlock()
 	s.ledgers[release] = open
 	return open.ledger, nil
+}
+
+// reopen has the release's ledger opened anew by the next pass.
+func (s *servers) reopen(release string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ledgers, release)
 }
 
 // forget drops what is kept for a release that is gone.

@@ -83,7 +83,7 @@ func explainTyped(err error) (trouble, bool) {
 		return trouble{v1alpha1.ReasonLedgerForeign, e.Error()}, true
 	}
 	if errors.Is(err, ledger.ErrSuperseded) {
-		return trouble{v1alpha1.ReasonSuperseded, err.Error()}, true
+		return trouble{v1alpha1.ReasonSuperseded, err.Error() + "; if that one is of this cluster and gone, this one goes on by itself within minutes; otherwise let only one look after it"}, true
 	}
 	if errors.Is(err, ledger.ErrNewer) {
 		return trouble{v1alpha1.ReasonLedgerIncompatible, err.Error()}, true

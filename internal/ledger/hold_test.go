@@ -101,7 +101,7 @@ func TestALedgerOfAnotherInstallationIsLeftAlone(t *testing.T) {
 	known := ours.open(t, release).Installation()
 	owner := theirs.open(t, release)
 	for name, s := range map[string]source{"another": theirs, "none": none} {
-		_, err := ledger.OpenKnown(t.Context(), s.pool(t, s.account), release, known)
+		_, err := ledger.OpenKnown(t.Context(), s.pool(t, s.account), release, holder, known)
 		refused, ok := errors.AsType[*ledger.ForeignError](err)
 		if !ok || refused.Expected != known || (refused.Found == uuid.Nil) != (name == "none") || !strings.Contains(err.Error(), "put the Secret") {
 			t.Errorf("%s: got %v; want a ForeignError", name, err)
@@ -113,7 +113,7 @@ func TestALedgerOfAnotherInstallationIsLeftAlone(t *testing.T) {
 	if made {
 		t.Error("a ledger was made where there was none")
 	}
-	if l, err := ledger.OpenKnown(t.Context(), ours.pool(t, ours.account), release, known); err != nil || l.Installation() != known {
+	if l, err := ledger.OpenKnown(t.Context(), ours.pool(t, ours.account), release, holder, known); err != nil || l.Installation() != known {
 		t.Errorf("its own ledger is refused: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestASuccessorWaitsForAChangeUnderWay(t *testing.T) {
 	opened := make(chan error, 1)
 	err := first.Guard(t.Context(), func(pgx.Tx) error {
 		go func() {
-			_, err := ledger.Open(t.Context(), pool, release)
+			_, err := ledger.Open(t.Context(), pool, release, holder)
 			opened <- err
 		}()
 		s.untilBlocked(t)

@@ -60,8 +60,9 @@ type Ledger struct {
 
 // Open makes or migrates the ledger and takes a new epoch of the release
 // (namespace/name), which refuses further writes to every operator that opened
-// it before. It waits for one that is in the middle of a change.
-func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, error) {
+// it before. It waits for one that is in the middle of a change. The holder is
+// the UID of the release's object.
+func Open(ctx context.Context, pool *pgxpool.Pool, release, holder string) (*Ledger, error) {
 	if err := migrateSchema(ctx, pool); err != nil {
 		return nil, err
 	}
@@ -74,8 +75,8 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, err
 		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+openPatience+"'"); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch) VALUES ($1, 1)
-			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, opened_at = clock_timestamp() RETURNING epoch`, release).Scan(&epoch)
+		return tx.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch, holder) VALUES ($1, 1, $2)
+			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, holder = $2, opened_at = clock_timestamp() RETURNING epoch`, release, holder).Scan(&epoch)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take an epoch of %s in the ledger: %w", release, err)
@@ -87,7 +88,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release string) (*Ledger, err
 // OpenKnown is Open for a release that the ledger of an installation knows. Any
 // other ledger, or none, is a *ForeignError: no epoch is taken and no ledger
 // made.
-func OpenKnown(ctx context.Context, pool *pgxpool.Pool, release string, installation uuid.UUID) (*Ledger, error) {
+func OpenKnown(ctx context.Context, pool *pgxpool.Pool, release, holder string, installation uuid.UUID) (*Ledger, error) {
 	var present bool
 	if err := pool.QueryRow(ctx, `SELECT to_regclass('nawhas_ledger.installation') IS NOT NULL`).Scan(&present); err != nil {
 		return nil, fmt.Errorf("look for the ledger: %w", err)
@@ -101,7 +102,7 @@ func OpenKnown(ctx context.Context, pool *pgxpool.Pool, release string, installa
 	if found != installation {
 		return nil, &ForeignError{Release: release, Expected: installation, Found: found}
 	}
-	return Open(ctx, pool, release)
+	return Open(ctx, pool, release, holder)
 }
 
 // Installation is the random id of this ledger, part of every stamp.
@@ -110,6 +111,15 @@ func (l *Ledger) Installation() uuid.UUID { return l.installation }
 // Epoch is this operator's number among those that have looked after the
 // release: whoever has a higher one has taken over.
 func (l *Ledger) Epoch() int64 { return l.epoch.Load() }
+
+// Holder is the object for which the present epoch was taken, by whomever.
+func (l *Ledger) Holder(ctx context.Context) (string, error) {
+	var holder string
+	if err := l.pool.QueryRow(ctx, `SELECT holder FROM nawhas_ledger.releases WHERE release = $1`, l.release).Scan(&holder); err != nil {
+		return "", fmt.Errorf("read who holds %s in the ledger: %w", l.release, err)
+	}
+	return holder, nil
+}
 
 // Overtake takes an epoch above the given one, which this ledger has never
 // given out: it was restored from a backup.

@@ -30,6 +30,9 @@ var serial atomic.Int64
 
 const release = "default/nawhas"
 
+// holder is the object that the ledger is opened for.
+const holder = "uid"
+
 // source is a source database and the account of it that an operator gets
 // from a managed Postgres: it owns the database and is no superuser.
 type source struct {
@@ -81,7 +84,7 @@ func (s source) connect(t testing.TB, account string) *pgx.Conn {
 
 func (s source) open(t testing.TB, name string) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), s.pool(t, s.account), name)
+	l, err := ledger.Open(t.Context(), s.pool(t, s.account), name, holder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestOperatorsMayOpenAnAbsentLedgerAtOnce(t *testing.T) {
 		must(t, pool.Ping(t.Context()))
 		group.Go(func() {
 			<-begin
-			_, errs[i] = ledger.Open(t.Context(), pool, release)
+			_, errs[i] = ledger.Open(t.Context(), pool, release, holder)
 		})
 	}
 	close(begin)
@@ -89,7 +89,7 @@ func TestAnAccountThatOnlyHasTheSchemaOpensIt(t *testing.T) {
 
 	prepared := newSource(t)
 	server.Exec(t, "postgres", "ALTER DATABASE "+prepared.database+" OWNER TO postgres")
-	if _, err := ledger.Open(t.Context(), prepared.pool(t, prepared.account), release); err == nil {
+	if _, err := ledger.Open(t.Context(), prepared.pool(t, prepared.account), release, holder); err == nil {
 		t.Fatal("a ledger without the right to make one")
 	}
 	server.Exec(t, prepared.database, "CREATE SCHEMA nawhas_ledger AUTHORIZATION "+prepared.account)
@@ -101,7 +101,7 @@ func TestAMemberOfTheOwnerOpensTheLedger(t *testing.T) {
 	first := s.open(t, release)
 	member := newRole(t)
 	server.Exec(t, "postgres", "GRANT "+s.account+" TO "+member)
-	taken, err := ledger.Open(t.Context(), s.pool(t, member), release)
+	taken, err := ledger.Open(t.Context(), s.pool(t, member), release, holder)
 	must(t, err)
 	begin(t, taken, "3.1.2")
 	if err := first.Begin(t.Context(), intent(release, "3.1.3")); !errors.Is(err, ledger.ErrSuperseded) {
@@ -113,7 +113,7 @@ func TestALedgerOfANewerOperatorIsLeftAlone(t *testing.T) {
 	s := newSource(t)
 	current := s.open(t, release)
 	server.Exec(t, s.database, "UPDATE nawhas_ledger.schema_version SET version = version + 1")
-	if _, err := ledger.Open(t.Context(), s.pool(t, s.account), release); !errors.Is(err, ledger.ErrNewer) || !strings.Contains(err.Error(), "newer") {
+	if _, err := ledger.Open(t.Context(), s.pool(t, s.account), release, holder); !errors.Is(err, ledger.ErrNewer) || !strings.Contains(err.Error(), "newer") {
 		t.Fatalf("got %v; want ErrNewer", err)
 	}
 	begin(t, current, "3.1.2") // no epoch was taken
@@ -123,6 +123,7 @@ func TestALedgerOfAnOlderOperatorIsTakenAlong(t *testing.T) {
 	s := newSource(t)
 	first := begin(t, s.open(t, release), "3.1.2")
 	server.Exec(t, s.database, "ALTER TABLE nawhas_ledger.versions DROP COLUMN held, DROP COLUMN not_before, DROP COLUMN plan, DROP COLUMN plan_digest",
+		"ALTER TABLE nawhas_ledger.checkpoints DROP COLUMN audit", "ALTER TABLE nawhas_ledger.releases DROP COLUMN holder",
 		"UPDATE nawhas_ledger.schema_version SET version = 1")
 	l := s.open(t, release)
 	if v := know(t, l, "3.1.2"); v == nil || v.Build != first.Build || v.Held != nil || v.PlanDigest != "" {

@@ -58,7 +58,7 @@ func TestNoSequenceOfTransitionsMakesTwoVersionsLive(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		runs++
 		name := fmt.Sprintf("default/run-%d", runs)
-		l, err := ledger.Open(t.Context(), pool, name)
+		l, err := ledger.Open(t.Context(), pool, name, holder)
 		must(t, err)
 		expected := roles{}
 		for range rapid.IntRange(1, 20).Draw(r, "transitions") {
@@ -66,7 +66,7 @@ func TestNoSequenceOfTransitionsMakesTwoVersionsLive(t *testing.T) {
 			version := rapid.SampledFrom([]string{"1.0.0", "2.0.0", "3.0.0"}).Draw(r, "version")
 			if transition == "take over" {
 				former := l
-				if l, err = ledger.Open(t.Context(), pool, name); err != nil {
+				if l, err = ledger.Open(t.Context(), pool, name, holder); err != nil {
 					r.Fatal(err)
 				}
 				if err := record(t, former, "switch", version); !errors.Is(err, ledger.ErrSuperseded) {

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -77,15 +76,13 @@ func (w *world) get(ctx context.Context) (*v1alpha1.NawhasRelease, error) {
 
 // change changes the release as a user would.
 func (w *world) change(ctx context.Context, change func(*v1alpha1.NawhasRelease)) error {
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		found, err := w.get(ctx)
-		if err != nil {
-			return err
-		}
-		before := found.DeepCopy()
-		change(found)
-		return w.cluster.client.Patch(ctx, found, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	})
+	found, err := w.get(ctx)
+	if err != nil {
+		return err
+	}
+	before := found.DeepCopy()
+	change(found)
+	return w.cluster.client.Patch(ctx, found, client.MergeFrom(before))
 }
 
 // isLive tells whether a version is live, alone, and what was asked for.
