@@ -59,27 +59,35 @@ func scheduler(home layout) process {
 
 // startControlPlane starts the four programs and waits until the API serves.
 func startControlPlane(ctx context.Context, home layout) error {
-	if err := etcd(home).start(); err != nil {
+	if err := startEtcd(ctx, home); err != nil {
 		return err
 	}
-	if err := etcd(home).ready(ctx, answers("http://127.0.0.1:2379/health")); err != nil {
-		return err
-	}
-	api := apiserver(home)
-	if err := api.start(); err != nil {
-		return err
-	}
-	err := api.ready(ctx, func(ctx context.Context) error {
-		_, err := kubectl(ctx, home, "get", "--raw", "/readyz")
-		return err
-	})
-	if err != nil {
+	if err := startAPIServer(ctx, home); err != nil {
 		return err
 	}
 	if err := controllerManager(home).start(); err != nil {
 		return err
 	}
 	return scheduler(home).start()
+}
+
+func startEtcd(ctx context.Context, home layout) error {
+	p := etcd(home)
+	if err := p.start(); err != nil {
+		return err
+	}
+	return p.ready(ctx, answers("http://127.0.0.1:2379/health"))
+}
+
+func startAPIServer(ctx context.Context, home layout) error {
+	p := apiserver(home)
+	if err := p.start(); err != nil {
+		return err
+	}
+	return p.ready(ctx, func(ctx context.Context) error {
+		_, err := kubectl(ctx, home, "get", "--raw", "/readyz")
+		return err
+	})
 }
 
 func kubectl(ctx context.Context, home layout, args ...string) (string, error) {

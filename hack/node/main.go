@@ -27,6 +27,8 @@ const usage = `Usage: node COMMAND
   load FILE...   give container images (tarballs) to the node
   env            print the settings a shell needs, for: eval "$(node env)"
   exec PROGRAM   run a program inside the node's network
+  kill NAME...   end programs of the node (see status) or containers (containerd://ID) as a crash would
+  start NAME...  start programs of the node again
 `
 
 func main() {
@@ -65,6 +67,10 @@ func run(ctx context.Context, args []string) error {
 		return printEnv(home)
 	case "exec":
 		return execInside(home, args[1:])
+	case "kill":
+		return crash(ctx, home, args[1:])
+	case "start":
+		return startAgain(ctx, home, args[1:])
 	default:
 		fmt.Fprint(os.Stderr, usage)
 		return fmt.Errorf("unknown command %q", args[0])

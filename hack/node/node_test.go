@@ -41,6 +41,31 @@ func TestAProcessIsKnownByItsPidAndStart(t *testing.T) {
 	}
 }
 
+func TestAKilledProgramTakesItsChildrenAlong(t *testing.T) {
+	p := process{home: testLayout(t), name: "shell", argv: []string{"/bin/sh", "-c", "sleep 60 & sleep 60 & wait"}}
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	var started []int
+	for deadline := time.Now().Add(10 * time.Second); len(started) < 2 && time.Now().Before(deadline); time.Sleep(pollInterval) {
+		started = children(p.pid())
+	}
+	if len(started) < 2 {
+		t.Fatalf("it has started %v", started)
+	}
+	if err := p.kill(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range append(started, p.pid()) {
+		if startTime(pid) != "" {
+			t.Errorf("process %d runs", pid)
+		}
+	}
+	if err := p.kill(); err == nil {
+		t.Error("what does not run was killed")
+	}
+}
+
 func TestAPidThatIsSomebodyElsesIsLeftAlone(t *testing.T) {
 	stranger := exec.Command("/bin/sleep", "60")
 	if err := stranger.Start(); err != nil {
