@@ -44,7 +44,7 @@ const storageOwner = 65532 // the account of the application's pods
 
 // Cluster is a cluster with a Postgres that its pods reach.
 type Cluster struct {
-	client.Client
+	client.WithWatch
 	// Root is the folder of the repository.
 	Root string
 	// SourceURL, DatabasesURL and AuditURL are connection strings: of the log's
@@ -72,7 +72,7 @@ func Connect(root string) (*Cluster, error) {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register the API's types: %w", err)
 	}
-	c.Client, err = client.New(config, client.Options{Scheme: scheme})
+	c.WithWatch, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("open the cluster: %w", err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
 const (
@@ -67,6 +69,35 @@ func (c *Cluster) Address(ctx context.Context, namespace, service string) (strin
 		return "", fmt.Errorf("the Service %s accepts no connection within %s: %w", service, propagation, err)
 	}
 	return "http://" + address, nil
+}
+
+// Flipped tells the moment at which a Service was seen to lead to a version. The
+// channel is closed without one when the context ends first.
+func (c *Cluster) Flipped(ctx context.Context, namespace, service, version string) (<-chan time.Time, error) {
+	watcher, err := c.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(namespace), client.MatchingFields{"metadata.name": service})
+	if err != nil {
+		return nil, fmt.Errorf("watch the Service %s: %w", service, err)
+	}
+	flipped := make(chan time.Time, 1)
+	go func() {
+		defer close(flipped)
+		defer watcher.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case event, open := <-watcher.ResultChan():
+				if !open {
+					return
+				}
+				if s, ok := event.Object.(*corev1.Service); ok && s.Spec.Selector[v1alpha1.LabelVersion] == version {
+					flipped <- time.Now()
+					return
+				}
+			}
+		}
+	}()
+	return flipped, nil
 }
 
 // get goes to the Service's address where this machine reaches it, and through

@@ -8,10 +8,14 @@ import (
 	"path/filepath"
 	"time"
 
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/hack/audit"
 	"github.com/nawhas/nawhas-operator/hack/cluster"
 	"github.com/nawhas/nawhas-operator/hack/load"
 )
+
+// failuresShown is how many failed requests are shown to people.
+const failuresShown = 10
 
 // summary is bin/demo/summary.json, for programs that judge the demo.
 type summary struct {
@@ -35,9 +39,22 @@ type summary struct {
 	// way back to the last answer of the version that was left.
 	SwitchMillis   int64 `json:"switchMillis"`
 	RollbackMillis int64 `json:"rollbackMillis"`
+	// NewConnectionsMillis is from the moment at which the Service led to the new
+	// version until the last client that came over a new connection and was still
+	// answered by the old one; the longest of all switches.
+	NewConnectionsMillis int64 `json:"newConnectionsMillis"`
+	// StrictPauseMillis is the longest time in which nobody's write was
+	// acknowledged during a switch in mode Strict, StrictSlowestWriteMillis what the
+	// slowest write took with its retries, and StrictRefusals how many attempts were
+	// answered with "come again".
+	StrictPauseMillis        int64 `json:"strictPauseMillis"`
+	StrictSlowestWriteMillis int64 `json:"strictSlowestWriteMillis"`
+	StrictRefusals           int64 `json:"strictRefusals"`
+	// Requests and RequestsPerSecond are of the whole time under load.
+	Requests          int64   `json:"requests"`
+	RequestsPerSecond float64 `json:"requestsPerSecond"`
 
-	requests int64
-	failures []string
+	failures []load.Failure
 }
 
 func newSummary() *summary { return &summary{Stages: map[string]float64{}} }
@@ -61,20 +78,46 @@ func (s *summary) add(f audit.Findings) {
 
 // noticed adds what the clients noticed of the changes.
 func (s *summary) noticed(changes []change, r load.Result) {
-	s.requests, s.FailedRequests, s.StaleReads, s.failures = r.Requests, r.Failed, r.Stale, r.Failures
+	s.Requests, s.RequestsPerSecond, s.StaleReads = r.Requests, math.Round(r.Rate(r.Whole())), r.Stale
+	s.FailedRequests, s.failures = r.Failed, r.Failures
 	for i, made := range changes {
-		until := time.Now()
+		until := r.Ended
 		if i+1 < len(changes) {
 			until = changes[i+1].asked
 		}
-		overlap, total := r.Overlap(made.asked, until, made.from, made.to)
+		overlap, total := r.Overlap(load.Span{From: made.asked, To: until}, made.from, made.to)
+		settled := r.Settled(load.Span{From: made.flipped, To: until}, made.from)
+		s.NewConnectionsMillis = max(s.NewConnectionsMillis, settled.Milliseconds())
+		fmt.Printf("%s → %s: both answered for %d ms; %d ms from asking to the last answer of %s; %d ms from the flip to its last new client\n",
+			made.from, made.to, overlap.Milliseconds(), total.Milliseconds(), made.from, settled.Milliseconds())
+		if made.mode == v1alpha1.CutoverStrict {
+			s.noticedStrictly(made, &r)
+			continue
+		}
 		s.SwitchMillis = max(s.SwitchMillis, overlap.Milliseconds())
 		if made.to == first {
 			s.RollbackMillis = total.Milliseconds()
 		}
-		fmt.Printf("%s → %s: both answered for %d ms; %d ms from asking to the last answer of %s\n",
-			made.from, made.to, overlap.Milliseconds(), total.Milliseconds(), made.from)
 	}
+}
+
+// noticedStrictly adds the pause of a switch in mode Strict. That a version which
+// lost its place asks to come again is no failure there.
+func (s *summary) noticedStrictly(made change, r *load.Result) {
+	within := load.Span{From: made.asked, To: made.done}
+	silence, slowest := r.WritePause(within)
+	s.StrictPauseMillis = max(s.StrictPauseMillis, silence.Milliseconds())
+	s.StrictSlowestWriteMillis = max(s.StrictSlowestWriteMillis, slowest.Milliseconds())
+	refusals := 0
+	for _, f := range r.FailedWithin(within) {
+		if f.Refused {
+			refusals++
+		}
+	}
+	s.StrictRefusals += int64(refusals)
+	s.FailedRequests -= int64(refusals)
+	fmt.Printf("  strictly: nobody's write was acknowledged for %d ms, the slowest took %d ms; %d attempts were told to come again\n",
+		silence.Milliseconds(), slowest.Milliseconds(), refusals)
 }
 
 func (s *summary) write(path string) error {
@@ -95,14 +138,14 @@ func (s *summary) print(c *cluster.Cluster) {
 	fmt.Printf(`
 %s is live: %d events in, %d reciters and %d albums out
 lost %d, duplicated %d, reordered %d, wrong %d, behind %d   (bin/demo/summary.json)
-under load: %d requests, %d failed; %d writes acknowledged, %d own writes not seen
+under load: %d requests (%.0f a second), %d failed; %d writes acknowledged, %d own writes not seen
 
 Look around:
   hack/cluster.sh run %s get nr -A
-  hack/cluster.sh run %[14]s -n %s describe nr %s
+  hack/cluster.sh run %[15]s -n %s describe nr %s
 `, s.Live, s.Events, s.Reciters, s.Albums, s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.Behind,
-		s.requests, s.FailedRequests, s.Acknowledged, s.StaleReads, c.KubectlPath(), namespace, release)
-	for _, failure := range s.failures {
+		s.Requests, s.RequestsPerSecond, s.FailedRequests, s.Acknowledged, s.StaleReads, c.KubectlPath(), namespace, release)
+	for _, failure := range s.failures[:min(len(s.failures), failuresShown)] {
 		fmt.Println("  failed:", failure)
 	}
 	if c.Local() {

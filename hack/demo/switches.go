@@ -26,18 +26,31 @@ const (
 	enoughWrites = 5000
 	between      = 3 * time.Second
 	settle       = time.Minute
+	// patience is how long clients try again what failed.
+	patience = 30 * time.Second
 )
 
 var errUnderLoad = errors.New("the switches were noticed: a request failed, a write was lost or a version lags for good")
 
 // change is one change of spec.version under load.
 type change struct {
-	from, to    string
-	asked, done time.Time
+	from, to string
+	mode     v1alpha1.CutoverMode
+	// flipped is when the Service led to the version.
+	asked, flipped, done time.Time
 }
 
-// underLoad goes to the next version, back, and forward again, while readers
-// and writers work through the Service.
+// journey is where the release goes: to the next version, back, and forward
+// again, and then back and forward in mode Strict.
+func journey() []change {
+	there := func(mode v1alpha1.CutoverMode) change { return change{from: first, to: next, mode: mode} }
+	back := func(mode v1alpha1.CutoverMode) change { return change{from: next, to: first, mode: mode} }
+	const quietly, strictly = v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict
+	return []change{there(quietly), back(quietly), there(quietly), back(strictly), there(strictly)}
+}
+
+// underLoad makes the journey while readers and writers work through the
+// Service.
 func underLoad(ctx context.Context, c *cluster.Cluster, s *summary) error {
 	if !c.Local() {
 		fmt.Println("the switches under load are NOT RUN: this machine does not reach the Services of this cluster")
@@ -52,7 +65,7 @@ func underLoad(ctx context.Context, c *cluster.Cluster, s *summary) error {
 	if err != nil {
 		return err
 	}
-	changes, noticed, err := switchThrice(ctx, c, list)
+	changes, noticed, err := travel(ctx, c, list)
 	if err != nil {
 		return err
 	}
@@ -60,7 +73,7 @@ func underLoad(ctx context.Context, c *cluster.Cluster, s *summary) error {
 	return s.time("settle", func() error { return s.compare(ctx, c, source, list, before) })
 }
 
-func switchThrice(ctx context.Context, c *cluster.Cluster, list string) ([]change, load.Result, error) {
+func travel(ctx context.Context, c *cluster.Cluster, list string) ([]change, load.Result, error) {
 	address, err := c.Address(ctx, namespace, service)
 	if err != nil {
 		return nil, load.Result{}, err
@@ -70,54 +83,69 @@ func switchThrice(ctx context.Context, c *cluster.Cluster, list string) ([]chang
 		return nil, load.Result{}, fmt.Errorf("make the list of acknowledged writes: %w", err)
 	}
 	defer func() { _ = acknowledged.Close() }()
-	fmt.Printf("readers and writers begin; %s → %s → %s → %s\n", first, next, first, next)
-	running := load.Start(ctx, load.Options{URL: address, Readers: 8, ReadRate: 10, Writers: 8, WriteRate: 10, Acknowledged: acknowledged, Seed: 1})
-	var changes []change
-	for _, versions := range [][2]string{{first, next}, {next, first}, {first, next}} {
-		made, err := switchTo(ctx, c, versions[0], versions[1])
-		if err != nil {
+	fmt.Println("readers and writers begin, together 240 requests a second, and 20 newcomers a second")
+	running := load.Start(ctx, load.Options{URL: address, Readers: 10, ReadRate: 8, Writers: 16, WriteRate: 5, Newcomers: 4, NewcomerRate: 5,
+		Patience: patience, Acknowledged: acknowledged, Seed: 1})
+	changes := journey()
+	for i := range changes {
+		if err := changes[i].make(ctx, c); err != nil {
 			running.Stop()
 			return nil, load.Result{}, err
 		}
-		changes = append(changes, made)
 	}
 	err = cluster.Until(ctx, look, func() (bool, error) { return running.Acknowledged() >= enoughWrites, nil })
-	return changes, running.Stop(), err
+	asBefore := change{to: next, mode: v1alpha1.CutoverFlipThenFence}
+	return changes, running.Stop(), errors.Join(err, asBefore.ask(ctx, c))
 }
 
-// switchTo changes spec.version and waits until the other version is fenced.
-func switchTo(ctx context.Context, c *cluster.Cluster, from, to string) (change, error) {
+// make changes spec.version and waits until the other version is fenced.
+func (made *change) make(ctx context.Context, c *cluster.Cluster) error {
 	time.Sleep(between)
-	made := change{from: from, to: to, asked: time.Now()}
-	var nr v1alpha1.NawhasRelease
-	key := client.ObjectKey{Namespace: namespace, Name: release}
-	if err := c.Get(ctx, key, &nr); err != nil {
-		return made, fmt.Errorf("read the release: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, goLive)
+	defer cancel()
+	flipped, err := c.Flipped(ctx, namespace, service, made.to)
+	if err != nil {
+		return err
 	}
-	before := nr.DeepCopy()
-	nr.Spec.Version = to
-	if err := c.Patch(ctx, &nr, client.MergeFrom(before)); err != nil {
-		return made, fmt.Errorf("set spec.version to %s: %w", to, err)
+	fmt.Printf("%s → %s (%s)\n", made.from, made.to, made.mode)
+	made.asked = time.Now()
+	if err := made.ask(ctx, c); err != nil {
+		return err
 	}
 	v := &viewer{seen: map[string]string{}}
-	bounded, cancel := context.WithTimeout(ctx, goLive)
-	defer cancel()
-	fmt.Printf("%s → %s\n", from, to)
-	err := cluster.Until(bounded, look, func() (bool, error) {
-		if err := c.Get(ctx, key, &nr); err != nil {
+	var nr v1alpha1.NawhasRelease
+	err = cluster.Until(ctx, look, func() (bool, error) {
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: release}, &nr); err != nil {
 			return false, fmt.Errorf("read the release: %w", err)
 		}
 		v.show(&nr)
-		return nr.Status.Live == to && nr.Status.ObservedGeneration == nr.Generation &&
+		return nr.Status.Live == made.to && nr.Status.ObservedGeneration == nr.Generation &&
 			meta.IsStatusConditionTrue(nr.Status.Conditions, v1alpha1.ConditionReady) &&
 			meta.IsStatusConditionTrue(nr.Status.Conditions, v1alpha1.ConditionFenced), nil
 	})
 	if err != nil {
 		description, _ := c.Kubectl(context.WithoutCancel(ctx), "-n", namespace, "describe", "nawhasrelease", release)
-		return made, fmt.Errorf("%s did not go live: %w\n%s", to, err, description)
+		return fmt.Errorf("%s did not go live: %w\n%s", made.to, err, description)
 	}
 	made.done = time.Now()
-	return made, nil
+	var seen bool
+	if made.flipped, seen = <-flipped; !seen {
+		return fmt.Errorf("the Service %s was not seen to lead to version %s", service, made.to)
+	}
+	return nil
+}
+
+func (made *change) ask(ctx context.Context, c *cluster.Cluster) error {
+	var nr v1alpha1.NawhasRelease
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: release}, &nr); err != nil {
+		return fmt.Errorf("read the release: %w", err)
+	}
+	before := nr.DeepCopy()
+	nr.Spec.Version, nr.Spec.Cutover.Mode = made.to, made.mode
+	if err := c.Patch(ctx, &nr, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("set spec.version to %s: %w", made.to, err)
+	}
+	return nil
 }
 
 // compare waits until both versions have all events, and audits them and the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,6 +27,11 @@ func newClient(url string, l *Load) *client {
 	return &client{url: url, load: l, http: http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
 }
 
+// newNewcomer is a client that opens a connection for each request.
+func newNewcomer(url string, l *Load) *client {
+	return &client{url: url, load: l, http: http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
+}
+
 // receipt is the answer to a write.
 type receipt struct {
 	ID       uuid.UUID `json:"id"`
@@ -36,15 +42,12 @@ type receipt struct {
 // write sends a command under a key of its own, and notes it when it is
 // acknowledged.
 func (c *client) write(ctx context.Context, method, path string, after int64, body any) (receipt, bool) {
-	event, err := uuid.NewV7()
-	if err != nil {
-		c.load.failed(method+" "+path, err)
-		return receipt{}, false
-	}
+	event := uuid.Must(uuid.NewV7())
+	began := time.Now()
 	var r receipt
 	version, ok := c.do(ctx, method, path, after, event.String(), body, &r)
 	if ok && r.Changed {
-		c.load.acknowledged(Write{At: time.Now(), Event: event, Entity: r.ID, Position: r.Position, Version: version})
+		c.load.acknowledged(Write{At: time.Now(), Event: event, Entity: r.ID, Position: r.Position, Version: version}, began)
 	}
 	return r, ok
 }
@@ -55,13 +58,49 @@ func (c *client) read(ctx context.Context, path string, after int64, into any) b
 	return ok
 }
 
+// do sends a request until it succeeds or the patience is over, under one key:
+// whether an attempt was recorded before it failed makes no difference.
 func (c *client) do(ctx context.Context, method, path string, after int64, key string, body, into any) (version string, ok bool) {
-	version, err := c.exchange(ctx, method, path, after, key, body, into)
-	if err != nil {
-		c.load.failed(method+" "+path, err)
-		return "", false
+	began := time.Now()
+	for {
+		version, err := c.exchange(ctx, method, path, after, key, body, into)
+		if err == nil {
+			return version, true
+		}
+		failure := Failure{At: time.Now(), What: method + " " + path, Err: err}
+		again := eagerness
+		if refused, isRefused := errors.AsType[*refusal](err); isRefused && refused.again >= 0 {
+			failure.Refused, again = true, max(again, refused.again)
+		}
+		c.load.failed(failure)
+		if time.Since(began) >= c.load.options.Patience {
+			return "", false
+		}
+		time.Sleep(again)
 	}
-	return version, true
+}
+
+// eagerness is the shortest time after which a client comes again.
+const eagerness = 50 * time.Millisecond
+
+// refusal is an answer that is not what was asked for.
+type refusal struct {
+	status, version string
+	content         []byte
+	// again is after which time to come again, negative when the answer does not say.
+	again time.Duration
+}
+
+func (e *refusal) Error() string {
+	return fmt.Sprintf("%s from version %s: %s", e.status, e.version, e.content)
+}
+
+func refusalOf(response *http.Response, version string, content []byte) *refusal {
+	e := &refusal{status: response.Status, version: version, content: content, again: -1}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && response.StatusCode == http.StatusServiceUnavailable {
+		e.again = time.Duration(seconds) * time.Second
+	}
+	return e
 }
 
 func (c *client) exchange(ctx context.Context, method, path string, after int64, key string, body, into any) (version string, err error) {
@@ -69,6 +108,7 @@ func (c *client) exchange(ctx context.Context, method, path string, after int64,
 	if err != nil {
 		return "", err
 	}
+	c.load.sent()
 	response, err := c.http.Do(request)
 	if err != nil {
 		return "", err
@@ -81,7 +121,7 @@ func (c *client) exchange(ctx context.Context, method, path string, after int64,
 	version = response.Header.Get("Nawhas-Version")
 	c.load.answered(time.Now(), version)
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return version, fmt.Errorf("%s from version %s: %s", response.Status, version, content)
+		return version, refusalOf(response, version, content)
 	}
 	return version, json.Unmarshal(content, into)
 }

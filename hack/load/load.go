@@ -29,6 +29,12 @@ type Options struct {
 	ReadRate         float64
 	// WriteRate counts writes; each is followed by a read of what was written.
 	WriteRate float64
+	// Newcomers read over a new connection each time, NewcomerRate times a second.
+	Newcomers    int
+	NewcomerRate float64
+	// Patience is how long a request that failed is sent again, writes under their
+	// key. Each attempt that failed is counted. 0 means that it is not.
+	Patience time.Duration
 	// Acknowledged gets a line of JSON for each acknowledged write.
 	Acknowledged io.Writer
 	// Seed spreads the workers over time.
@@ -57,24 +63,52 @@ type Load struct {
 
 // Result is what the clients noticed.
 type Result struct {
+	// Began and Ended are the time of the load.
+	Began, Ended           time.Time
 	Requests, Acknowledged int64
 	Failed, Stale          int64
-	// Failures are the first few failed requests, for people.
-	Failures []string
+	// Failures are all failed attempts, in order.
+	Failures []Failure
 	// Answers are the times of all answers by version.
 	Answers map[string][]time.Time
+	// Writes are the acknowledged writes, and Newcomers the reads over new
+	// connections, both by their end.
+	Writes, Newcomers []Exchange
+}
+
+// Failure is an attempt that did not come to what it was for.
+type Failure struct {
+	At   time.Time
+	What string
+	Err  error
+	// Refused says that the version answered "not now", and when to come again.
+	Refused bool
+}
+
+func (f Failure) String() string {
+	return fmt.Sprintf("%s %s: %v", f.At.UTC().Format(time.RFC3339Nano), f.What, f.Err)
+}
+
+// Exchange is one request with its answer, all attempts together.
+type Exchange struct {
+	Began, Ended time.Time
+	// Version is the one that answered.
+	Version string
 }
 
 // Start begins the load. It goes on until Stop.
 func Start(ctx context.Context, o Options) *Load {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &Load{options: o, cancel: cancel, result: Result{Answers: map[string][]time.Time{}}, encode: json.NewEncoder(o.Acknowledged)}
+	l := &Load{options: o, cancel: cancel, result: Result{Began: time.Now(), Answers: map[string][]time.Time{}}, encode: json.NewEncoder(o.Acknowledged)}
 	random := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // spreads load
 	for range o.Readers {
 		l.run(ctx, &reader{client: newClient(o.URL, l)}, o.ReadRate, random.Float64())
 	}
 	for range o.Writers {
 		l.run(ctx, &writer{client: newClient(o.URL, l)}, o.WriteRate, random.Float64())
+	}
+	for range o.Newcomers {
+		l.run(ctx, &newcomer{client: newNewcomer(o.URL, l)}, o.NewcomerRate, random.Float64())
 	}
 	return l
 }
@@ -108,6 +142,7 @@ func (l *Load) Stop() Result {
 	l.workers.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.result.Ended = time.Now()
 	return l.result
 }
 
@@ -118,23 +153,29 @@ func (l *Load) Acknowledged() int64 {
 	return l.result.Acknowledged
 }
 
+func (l *Load) sent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.result.Requests++
+}
+
 func (l *Load) answered(at time.Time, version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.result.Requests++
 	l.result.Answers[version] = append(l.result.Answers[version], at)
 }
 
-const failuresKept = 10
-
-func (l *Load) failed(what string, err error) {
+func (l *Load) failed(f Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.result.Requests++
 	l.result.Failed++
-	if len(l.result.Failures) < failuresKept {
-		l.result.Failures = append(l.result.Failures, fmt.Sprintf("%s %s: %v", time.Now().UTC().Format(time.RFC3339Nano), what, err))
-	}
+	l.result.Failures = append(l.result.Failures, f)
+}
+
+func (l *Load) came(e Exchange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.result.Newcomers = append(l.result.Newcomers, e)
 }
 
 func (l *Load) stale() {
@@ -145,32 +186,12 @@ func (l *Load) stale() {
 
 // acknowledged notes a write before anything else is asked, so that the list
 // has all that clients know of.
-func (l *Load) acknowledged(w Write) {
+func (l *Load) acknowledged(w Write, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.result.Acknowledged++
+	l.result.Writes = append(l.result.Writes, Exchange{Began: began, Ended: w.At, Version: w.Version})
 	if err := l.encode.Encode(w); err != nil {
 		fmt.Fprintln(os.Stderr, "load: note an acknowledged write:", err)
 	}
-}
-
-// Overlap is how long two versions answered side by side after a moment: from
-// the first answer of the new version to the last one of the old, and how long
-// it took from the moment to that last one.
-func (r *Result) Overlap(after, before time.Time, from, to string) (overlap, total time.Duration) {
-	first, last := time.Time{}, time.Time{}
-	for _, at := range r.Answers[to] {
-		if at.After(after) && at.Before(before) && (first.IsZero() || at.Before(first)) {
-			first = at
-		}
-	}
-	for _, at := range r.Answers[from] {
-		if at.After(after) && at.Before(before) && at.After(last) {
-			last = at
-		}
-	}
-	if first.IsZero() || last.IsZero() {
-		return 0, 0
-	}
-	return max(0, last.Sub(first)), last.Sub(after)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -24,6 +25,18 @@ func (r *reader) work(ctx context.Context) {
 	r.page = r.page%20 + 1
 	var p page
 	r.read(ctx, fmt.Sprintf("/v1/reciters?per_page=5&page=%d", r.page), 0, &p)
+}
+
+// newcomer reads over a connection of its own, as somebody who comes for the
+// first time.
+type newcomer struct{ *client }
+
+func (n *newcomer) work(ctx context.Context) {
+	began := time.Now()
+	var p page
+	if version, ok := n.do(ctx, http.MethodGet, "/v1/reciters?per_page=1", 0, "", nil, &p); ok {
+		n.load.came(Exchange{Began: began, Ended: time.Now(), Version: version})
+	}
 }
 
 // writer writes reciters and albums of its own, and looks each time whether it

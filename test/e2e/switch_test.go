@@ -111,6 +111,11 @@ type underLoad struct {
 
 func (w *world) load() *underLoad {
 	w.t.Helper()
+	return w.loadOf(load.Options{Readers: 4, ReadRate: 10, Writers: 4, WriteRate: 8})
+}
+
+func (w *world) loadOf(options load.Options) *underLoad {
+	w.t.Helper()
 	address, err := shared.Address(w.t.Context(), w.namespace, "nawhas-api")
 	if err != nil {
 		w.t.Fatal(err)
@@ -120,20 +125,37 @@ func (w *world) load() *underLoad {
 		w.t.Fatal(err)
 	}
 	u := &underLoad{list: list, after: w.count(w.sourceURL(), "SELECT max(position) FROM events")}
-	u.Load = load.Start(w.t.Context(), load.Options{URL: address, Readers: 4, ReadRate: 10, Writers: 4, WriteRate: 8, Acknowledged: list, Seed: 3})
+	options.URL, options.Acknowledged, options.Seed = address, list, 3
+	u.Load = load.Start(w.t.Context(), options)
 	return u
 }
 
-// stop ends the load, and compares what its clients know with the log and with
-// every database.
+// stop ends the load, which must have noticed nothing, and audits everything.
 func (w *world) stop(running *underLoad) {
 	w.t.Helper()
 	noticed := running.Stop()
-	_ = running.list.Close()
 	if noticed.Failed > 0 || noticed.Stale > 0 {
 		w.t.Errorf("of %d requests %d failed, and %d own writes were not seen:\n%s", noticed.Requests, noticed.Failed, noticed.Stale,
-			strings.Join(noticed.Failures, "\n"))
+			told(noticed.Failures))
 	}
+	found := w.auditAll(running)
+	w.t.Logf("%d requests, %d acknowledged writes", noticed.Requests, found.Acknowledged)
+}
+
+// told are the first few failures.
+func told(failures []load.Failure) string {
+	var text strings.Builder
+	for _, f := range failures[:min(len(failures), 10)] {
+		fmt.Fprintln(&text, f)
+	}
+	return text.String()
+}
+
+// auditAll compares what the clients of a load that has ended know with the log
+// and with every database, and returns the sums. Any difference is an error.
+func (w *world) auditAll(running *underLoad) audited {
+	w.t.Helper()
+	_ = running.list.Close()
 	writes, err := audit.Acknowledged(w.t.Context(), w.at(w.source), running.list.Name(), running.after)
 	if err != nil {
 		w.t.Fatal(err)
@@ -141,12 +163,23 @@ func (w *world) stop(running *underLoad) {
 	if writes.Acknowledged == 0 || writes.Lost > 0 || writes.Surplus > 0 {
 		w.t.Errorf("the log and the acknowledged writes differ: %+v", writes)
 	}
+	sums := audited{Acknowledged: writes.Acknowledged, Lost: writes.Lost, Duplicated: writes.Surplus}
 	end := w.count(w.sourceURL(), "SELECT max(position) FROM events")
 	for _, version := range w.get(w.t.Context()).Status.Versions {
 		w.until(fmt.Sprintf("%s at position %d", version.Version, end), func(*v1alpha1.NawhasRelease) bool {
 			return w.count(w.at(version.Database), "SELECT position FROM checkpoint") == end
 		})
-		w.audit(version.Database, 0)
+		found := w.audit(version.Database, 0)
+		sums.Lost, sums.Duplicated, sums.Reordered, sums.Wrong = sums.Lost+found.Lost, sums.Duplicated+found.Duplicated, sums.Reordered+found.Reordered, sums.Wrong+found.Wrong
 	}
-	w.t.Logf("%d requests, %d acknowledged writes", noticed.Requests, writes.Acknowledged)
+	return sums
+}
+
+// audited are the sums of an audit of the log and all databases.
+type audited struct {
+	Acknowledged int64 `json:"acknowledged"`
+	Lost         int64 `json:"lost"`
+	Duplicated   int64 `json:"duplicated"`
+	Reordered    int64 `json:"reordered"`
+	Wrong        int64 `json:"wrong"`
 }
