@@ -93,6 +93,10 @@ test-e2e: tools cluster-programs images broken-image ## Run the tests on a Kuber
 test-crashes: tools cluster-programs ## End the operator before and after every one of its side effects
 	@go run ./hack/test crashes
 
+.PHONY: test-faults
+test-faults: tools cluster-programs images broken-image ## Kill parts of the node in mid-switch, under load
+	@go run ./hack/test faults
+
 .PHONY: test-platform
 test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-installer ## Check the ways to install the operator with Helm's, kustomize's and others' tools
 	@PATH="$(CURDIR)/bin/tools:$$PATH" go run ./hack/test platform

@@ -59,7 +59,7 @@ func runParts(ctx context.Context, wanted []string) (bool, error) {
 	available := map[string]part{
 		"lint": {"lint", lint}, "unit": {"unit", unit}, "integration": {"integration", integration},
 		"controllers": {"controllers", controllers}, "e2e": {"e2e", endToEnd}, "vulnerabilities": {"vulnerabilities", vulnerabilities},
-		"platform": {"platform", platform}, "crashes": {"crashes", crashes},
+		"platform": {"platform", platform}, "crashes": {"crashes", crashes}, "faults": {"faults", faults},
 	}
 	var total outcome
 	var lines []string

@@ -80,7 +80,15 @@ func crashes(ctx context.Context) outcome {
 	return gotestsum(ctx, "crashes", "env", "NAWHAS_CRASH=all", "go", "test", "-json", "-timeout", "20m", "-run", "TestAnOperatorThatEndsAtAnyWriteIsReplaced", "./controllers/release")
 }
 
-func endToEnd(ctx context.Context) outcome {
+// faultTests kill parts of the node that all others need.
+const faultTests = "^(TestFaults|TestAnOperatorKilledAtItsStagesIsReplaced)$"
+
+func endToEnd(ctx context.Context) outcome { return onNode(ctx, "e2e", "-test.skip="+faultTests) }
+
+func faults(ctx context.Context) outcome { return onNode(ctx, "faults", "-test.run="+faultTests) }
+
+// onNode runs tests of test/e2e in the cluster's network.
+func onNode(ctx context.Context, name, which string) outcome {
 	if reason := noCluster(); reason != "" {
 		return outcome{notRun: reason}
 	}
@@ -96,8 +104,8 @@ func endToEnd(ctx context.Context) outcome {
 		return outcome{failed: 1, err: fmt.Errorf("build the tests: %w", err)}
 	}
 	// The binary, not go test, runs in the cluster's network, which has no way out.
-	return gotestsum(ctx, "e2e", "hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/e2e",
-		binary, "-test.v=test2json", "-test.timeout=20m")
+	return gotestsum(ctx, name, "hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/e2e",
+		binary, "-test.v=test2json", "-test.timeout=30m", "-test.parallel=4", which)
 }
 
 // noCluster says why this machine can run no cluster, or nothing.

@@ -124,6 +124,7 @@ func TestAnUnknownEventStopsTheReplayByName(t *testing.T) {
 }
 
 func TestDeletionCleansUp(t *testing.T) {
+	t.Parallel()
 	for policy, kept := range map[v1alpha1.DeletionPolicy]int64{v1alpha1.DeletionDelete: 0, v1alpha1.DeletionRetain: 1} {
 		t.Run(string(policy), func(t *testing.T) {
 			t.Parallel()
