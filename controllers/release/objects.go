@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -143,17 +144,27 @@ func stampInputs(object client.Object) (string, error) {
 	return digest, nil
 }
 
-// apply sends the object by server-side apply.
+// apply sends the object by server-side apply. It goes as what it is, not as an
+// apply configuration without a type: the client would keep all objects of that
+// kind a second time, in order to know that one was written, and would not know it
+// of those that are read.
 func (r *Reconciler) apply(ctx context.Context, s *scope, object client.Object) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return fmt.Errorf("convert %s: %w", describe(object), err)
 	}
-	applied := &unstructured.Unstructured{Object: content}
-	unstructured.RemoveNestedField(applied.Object, "status")
-	unstructured.RemoveNestedField(applied.Object, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(applied.Object, "spec", "template", "metadata", "creationTimestamp")
-	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(FieldManager), client.ForceOwnership)
+	unstructured.RemoveNestedField(content, "status")
+	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(content, "spec", "template", "metadata", "creationTimestamp")
+	data, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", describe(object), err)
+	}
+	answer, ok := object.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("copy %s: it is no object of the API", describe(object))
+	}
+	err = r.Client.Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, data), client.FieldOwner(FieldManager), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("apply %s of release %s: %w", describe(object), s.release.Name, err)
 	}

@@ -73,7 +73,8 @@ func startCluster(ctx context.Context, programs, kwok, crds, out string) (*clust
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	c := &cluster{environment: &envtest.Environment{BinaryAssetsDirectory: absolute, CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true, Scheme: scheme}}
+	c := &cluster{environment: &envtest.Environment{BinaryAssetsDirectory: absolute, CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true, Scheme: scheme,
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}}
 	// What is measured is the operator, not how the API server shares itself out.
 	c.environment.ControlPlane.GetAPIServer().Configure().Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
 	if c.config, err = c.environment.Start(); err != nil {

@@ -208,7 +208,10 @@ func (h histogram) quantile(q float64) float64 {
 	}
 	wanted, below, from := q*h.total, 0.0, 0.0
 	for i, bound := range h.bounds {
-		if h.counts[i] >= wanted && !math.IsInf(bound, 1) {
+		if math.IsInf(bound, 1) {
+			break
+		}
+		if h.counts[i] >= wanted {
 			if h.counts[i] == below {
 				return bound
 			}
