@@ -3,6 +3,7 @@ FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 ARG TARGETOS TARGETARCH
 ARG VERSION=3.1.2
 ARG COMMIT=unknown
+ARG OPERATOR=dev
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
@@ -11,7 +12,7 @@ ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
 ARG INFO=github.com/nawhas/nawhas-operator/internal/buildinfo
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     go build -trimpath -ldflags "-s -w -X $INFO.Version=$VERSION -X $INFO.Commit=$COMMIT" -o /out/nawhas ./cmd/nawhas && \
-    go build -trimpath -ldflags "-s -w -X $INFO.Commit=$COMMIT" -o /out/manager ./cmd/manager
+    go build -trimpath -ldflags "-s -w -X $INFO.Commit=$COMMIT -X $INFO.Operator=$OPERATOR" -o /out/manager ./cmd/manager
 
 FROM gcr.io/distroless/static-debian12:nonroot AS base
 # The programs are also found by their names, as in `command: [nawhas, replay]`.

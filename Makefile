@@ -50,6 +50,10 @@ images: build local-node ## Write the container images to bin/images
 	@bin/local-node image --program bin/linux/nawhas-next --entrypoint /nawhas --name $(IMAGE):$(NEXT) --out bin/images/nawhas-next.tar
 	@bin/local-node image --program bin/linux/manager --entrypoint /manager --name $(OPERATOR_IMAGE) --out bin/images/manager.tar
 
+.PHONY: reproducible
+reproducible: ## Build the images twice, with nothing reused, and compare them
+	hack/reproducible.sh
+
 # Edition 3.3.0 with a mistake, for the end-to-end tests: what test/e2e/testdata/forgetful adds to the library is not in any other program.
 .PHONY: broken-image
 broken-image: local-node

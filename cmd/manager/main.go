@@ -54,7 +54,7 @@ func command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "manager",
 		Short:         "Run the Nawhas operator",
-		Version:       buildinfo.Version + " (" + buildinfo.Commit + ")",
+		Version:       buildinfo.Operator + " (" + buildinfo.Commit + ")",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -79,7 +79,7 @@ func (i *Installation) look(ctx context.Context, objects []*unstructured.Unstruc
 }
 
 // elsewhere refuses a second operator: both would look after the same releases.
-// Whoever may not look has to know it.
+// Who may not look has to know it.
 func (i *Installation) elsewhere(ctx context.Context) error {
 	var operators appsv1.DeploymentList
 	err := i.Client.List(ctx, &operators, client.MatchingLabels{"app.kubernetes.io/name": "nawhas-operator"})
