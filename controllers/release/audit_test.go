@@ -99,13 +99,13 @@ func TestACandidateWhoseAuditFailedDoesNotGoLive(t *testing.T) {
 		r.Checks = []reportedCheck{{Name: "audit:albums", Faults: 2, Detail: "2 of 3 albums are wrong", Samples: []string{"album:1"}}}
 	}
 	w.release("3.2.0")
-	release := w.until("refused", switchedSays(v1alpha1.ReasonAuditFailed, "audit:albums: 2 of 3 albums are wrong (such as album:1)"))
+	w.until("refused", switchedSays(v1alpha1.ReasonAuditFailed, "audit:albums: 2 of 3 albums are wrong (such as album:1)"))
 	for range 5 {
 		_, err := w.pass()
 		w.must(err)
 		w.kubelet.work()
 	}
-	release = w.get()
+	release := w.get()
 	failed := release.Status.Versions[0].Verification.Failed
 	if release.Status.Live != "3.1.2" || conditionOf(release, v1alpha1.ConditionStalled).Status != metav1.ConditionTrue ||
 		conditionOf(release, v1alpha1.ConditionAvailable).Status != metav1.ConditionTrue || len(failed) != 1 || failed[0].Name != "audit:albums" || failed[0].Faults != 2 {
