@@ -57,6 +57,7 @@ func TestMutantsOfADatabase(t *testing.T) {
 		{name: "a slug twice", check: "slugs-unique", statement: "ALTER TABLE reciters DROP CONSTRAINT reciters_slug_key; UPDATE reciters SET slug = (SELECT min(slug) FROM reciters)"},
 		{name: "an index missing", check: "indexes", statement: "DROP INDEX reciters_lower_name_idx"},
 		{name: "an index that is not valid", check: "indexes", statement: "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'revisions_entity_version_key'::regclass"},
+		{name: "no statistics of a table", check: "statistics", statement: "DELETE FROM pg_statistic WHERE starelid = 'revisions'::regclass"},
 		{name: "a migration too much", check: "schema", statement: "UPDATE schema_version SET version = version + 1"},
 		{name: "a column missing", check: "reciters-current", statement: "ALTER TABLE reciters DROP COLUMN avatar"},
 		{name: "a table missing", check: "tombstones", statement: "DROP TABLE tombstones"},

@@ -65,6 +65,7 @@ func checks(e library.Edition) []check {
 		{name: "checkpoint", run: checkCheckpoint},
 		{name: "schema", run: checkSchema},
 		{name: "indexes", run: checkIndexes},
+		{name: "statistics", run: checkStatistics},
 		{name: "events-known", run: checkEventsKnown},
 		{name: "completeness", run: checkCompleteness},
 	}

@@ -92,3 +92,39 @@ func checkIndexes(ctx context.Context, in *inspection) (Check, error) {
 	}
 	return pass(int64(len(usable)), "indexes"), nil
 }
+
+// worthStatistics is the size from which a table without statistics has readers
+// wait for plans that were made for an empty one, in bytes.
+const worthStatistics = 1 << 20
+
+// fewReplayed is a replay that may have left tables empty, and so without
+// statistics: what its follower has filled is autovacuum's to look at.
+const fewReplayed = 1000
+
+// checkStatistics: the planner knows something of every table that is not small.
+func checkStatistics(ctx context.Context, in *inspection) (Check, error) {
+	rows, err := in.database.Query(ctx, `SELECT c.relname::text, pg_relation_size(c.oid) < $1 OR EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = 'public' AND s.tablename = c.relname)
+		FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' ORDER BY 1`, worthStatistics)
+	if err != nil {
+		return Check{}, err
+	}
+	var tables int64
+	var without []string
+	var name string
+	var known bool
+	if _, err := pgx.ForEachRow(rows, []any{&name, &known}, func() error {
+		tables++
+		if !known {
+			without = append(without, name)
+		}
+		return nil
+	}); err != nil {
+		return Check{}, err
+	}
+	if len(without) > 0 {
+		check := fail(tables, "tables", int64(len(without)), first(without), "%d tables have no statistics; run ANALYZE", len(without))
+		check.Advisory = in.checkpoint.Target == nil || *in.checkpoint.Target < fewReplayed
+		return check, nil
+	}
+	return pass(tables, "tables"), nil
+}
