@@ -76,13 +76,13 @@ func (in *inspection) readSkipped(ctx context.Context) error {
 	return nil
 }
 
-func (in *inspection) summariseLog(ctx context.Context) (err error) {
-	if in.log.all, err = in.kinds(ctx, "true"); err != nil {
+func (in *inspection) summariseLog(ctx context.Context, source pgx.Tx) (err error) {
+	if in.log.all, err = in.kinds(ctx, source, "true"); err != nil {
 		return fmt.Errorf("sum up the log: %w", err)
 	}
 	var without map[projection.Kind]*tally
 	if len(in.log.skipped) > 0 {
-		if without, err = in.kinds(ctx, "e.id = ANY ($2::uuid[])", in.log.skipped); err != nil {
+		if without, err = in.kinds(ctx, source, "e.id = ANY ($2::uuid[])", in.log.skipped); err != nil {
 			return fmt.Errorf("sum up the skipped events: %w", err)
 		}
 	}
@@ -105,8 +105,8 @@ func (in *inspection) summariseLog(ctx context.Context) (err error) {
 }
 
 // kinds sums up the events of the log that meet a condition, by kind.
-func (in *inspection) kinds(ctx context.Context, condition string, args ...any) (map[projection.Kind]*tally, error) {
-	rows, err := in.source.Query(ctx, fmt.Sprintf("SELECT e.name, e.version, count(*), sum(%s)::text FROM %s e WHERE e.position <= $1 AND %s GROUP BY 1, 2",
+func (in *inspection) kinds(ctx context.Context, source pgx.Tx, condition string, args ...any) (map[projection.Kind]*tally, error) {
+	rows, err := source.Query(ctx, fmt.Sprintf("SELECT e.name, e.version, count(*), sum(%s)::text FROM %s e WHERE e.position <= $1 AND %s GROUP BY 1, 2",
 		in.digest.of("e.id"), in.events(), condition), append([]any{in.checkpoint.Position}, args...)...)
 	if err != nil {
 		return nil, err

@@ -171,13 +171,16 @@ func (in *inspection) all(ctx context.Context, more int) error {
 	if err := in.readSkipped(ctx); err != nil {
 		return err
 	}
-	if err := in.settle(ctx); err != nil {
-		return err
-	}
 	others, release, err := in.others(ctx, more)
 	defer release()
 	if err != nil {
 		return err
+	}
+	if err := in.settle(ctx, others); err != nil {
+		return err
+	}
+	for _, other := range others {
+		other.log, other.handledBy, other.settled = in.log, in.handledBy, in.settled
 	}
 	if err := in.makeChecks(ctx, others); err != nil {
 		return err

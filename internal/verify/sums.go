@@ -39,31 +39,34 @@ func (s settled) check(name, unit string) (Check, bool) {
 // settle looks at the log and at the revisions and rows once each, with one
 // statement on both servers at a time, and settles the checks that are about
 // them if nothing at all is wrong. If anything is, these statements say neither
-// what nor where: every check is then made by itself.
-func (in *inspection) settle(ctx context.Context) error {
+// what nor where: every check is then made by itself. Other sessions, if there
+// are any, look at the kinds of events and the books meanwhile.
+func (in *inspection) settle(ctx context.Context, others []*inspection) error {
 	alike, err := in.hashAlike(ctx)
 	if err != nil {
 		return err
 	}
+	beside := in
+	if len(others) > 0 {
+		beside = others[0]
+	}
 	var made, found *account
 	var faults *rowFaults
-	group, bounded := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		if err = in.summariseLog(bounded); err == nil {
-			err = in.findRefused(bounded)
-		}
-		if err == nil && alike {
-			made, err = in.accountOfLog(bounded)
-		}
-		return err
-	})
-	group.Go(func() (err error) {
-		if err = in.sumUpProjected(bounded); err == nil && alike {
-			found, faults, err = in.accountOfRows(bounded)
-		}
-		return err
-	})
-	if err := group.Wait(); err != nil {
+	work := turns{}
+	work.add(in.source, in.findRefused)
+	work.add(beside.source, func(ctx context.Context) error { return in.summariseLog(ctx, beside.source) })
+	work.add(beside.database, func(ctx context.Context) error { return in.sumUpProjected(ctx, beside.database) })
+	if alike {
+		work.add(in.source, func(ctx context.Context) (err error) {
+			made, err = in.accountOfLog(ctx)
+			return err
+		})
+		work.add(in.database, func(ctx context.Context) (err error) {
+			found, faults, err = in.accountOfRows(ctx)
+			return err
+		})
+	}
+	if err := work.do(ctx); err != nil {
 		return err
 	}
 	if made == nil || found == nil || *made != *found || !faults.none() {
@@ -73,6 +76,29 @@ func (in *inspection) settle(ctx context.Context) error {
 		"reciters-current": faults.AllReciters, "albums-current": faults.AllAlbums, "tombstones": faults.AllTombstones,
 		"revisions-contiguous": faults.AllRevisions, "revisions-final": faults.AllRevisions, "entities-known": faults.AllRevisions}
 	return nil
+}
+
+// turns is work for several sessions: what is for one is done by it in turn.
+type turns map[pgx.Tx][]func(context.Context) error
+
+func (t turns) add(session pgx.Tx, do func(context.Context) error) {
+	t[session] = append(t[session], do)
+}
+
+// do works in all sessions at the same time.
+func (t turns) do(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, queue := range t {
+		group.Go(func() error {
+			for _, do := range queue {
+				if err := do(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 func (f *rowFaults) none() bool {
@@ -94,8 +120,8 @@ func (in *inspection) hashAlike(ctx context.Context) (bool, error) {
 
 // sumUpProjected sums up the events that each projector has handled, for the
 // check of completeness.
-func (in *inspection) sumUpProjected(ctx context.Context) error {
-	return attempt(ctx, in.database, func(tx pgx.Tx) (err error) {
+func (in *inspection) sumUpProjected(ctx context.Context, database pgx.Tx) error {
+	return attempt(ctx, database, func(tx pgx.Tx) (err error) {
 		in.handledBy, err = in.projected(ctx, tx)
 		return err
 	})

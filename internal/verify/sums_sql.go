@@ -9,7 +9,7 @@ const (
 	ofLives = "hashint8extended(version * 2 + deleted::int, h) # coalesce(uuid_hash_extended(reciter_id, h), 0)"
 )
 
-// textSum adds up the hashes of a text. Nothing is told apart from an empty text.
+// textSum adds up the hashes of a text; no text is another thing than an empty one.
 func textSum(value string, attribute int, where string) string {
 	return fmt.Sprintf("coalesce(sum(coalesce(hashtextextended(%s, h # %d), hashint8extended(%[2]d, h)))%s, 0)::text", value, attribute, filter(where))
 }
@@ -25,20 +25,14 @@ func filter(where string) string {
 	return " FILTER (WHERE " + where + ")"
 }
 
-// sumOfLog finds in one pass over the log when everything was born and died,
-// and the positions of the last changes of each attribute in between; in another
-// one it fetches what these events say, and adds that up. The arguments are those
-// of content.log, which does the same for each kind by other means.
-var sumOfLog = `WITH e AS MATERIALIZED (
-		SELECT position, op, id, CASE op WHEN 5 THEN (payload->>'reciterId')::uuid END AS reciter_id,
-			CASE op WHEN 2 THEN a->>'name' IS NOT NULL WHEN 6 THEN a->>'title' IS NOT NULL ELSE false END AS first,
-			CASE op WHEN 2 THEN a ? 'description' WHEN 6 THEN a->>'year' IS NOT NULL ELSE false END AS second,
-			CASE op WHEN 2 THEN a ? 'avatar' WHEN 6 THEN a ? 'artwork' ELSE op IN (3, 7) END AS third
-		FROM (SELECT position, (payload->>'id')::uuid AS id, payload, payload->'attributes' AS a,
-				CASE name WHEN 'AlbumModified' THEN 6 WHEN 'ReciterModified' THEN 2 WHEN 'AlbumArtworkUploaded' THEN 7 WHEN 'ReciterAvatarUploaded' THEN 3
-					WHEN 'AlbumCreated' THEN 5 WHEN 'ReciterCreated' THEN 1 WHEN 'AlbumDeleted' THEN 8 WHEN 'ReciterDeleted' THEN 4 END AS op
-			FROM %[1]s e WHERE position <= $1 AND version = 1 AND id <> ALL ($2::uuid[]) OFFSET 0) e WHERE op IS NOT NULL),
-	ends AS MATERIALIZED (SELECT position, op, id, reciter_id FROM e WHERE op IN (1, 4, 5, 8)),
+// sumOfLog finds when everything was born and died, and the positions of the
+// last changes of each attribute in between; then it fetches what these events
+// say, and adds that up. The arguments are those of content.log, which does the
+// same for each kind by other means.
+var sumOfLog = `WITH ends AS MATERIALIZED (
+		SELECT position, (payload->>'id')::uuid AS id, CASE name WHEN 'AlbumCreated' THEN (payload->>'reciterId')::uuid END AS reciter_id,
+			CASE name WHEN 'ReciterCreated' THEN 1 WHEN 'ReciterDeleted' THEN 4 WHEN 'AlbumCreated' THEN 5 ELSE 8 END AS op
+		FROM %[1]s e WHERE position <= $1 AND version = 1 AND id <> ALL ($2::uuid[]) AND name IN ('ReciterCreated', 'ReciterDeleted', 'AlbumCreated', 'AlbumDeleted')),
 	reciter_births AS (SELECT id, min(position) AS born FROM ends WHERE op = 1 AND id <> ALL ($3::uuid[]) GROUP BY 1),
 	reciters AS MATERIALIZED (SELECT b.id, b.born, min(d.position) AS died FROM reciter_births b
 		LEFT JOIN ends d ON d.op = 4 AND d.id = b.id AND d.position > b.born GROUP BY 1, 2),
@@ -49,8 +43,14 @@ var sumOfLog = `WITH e AS MATERIALIZED (
 		SELECT true, b.id, b.born, least(min(d.position), b.reciter_died), b.reciter_id FROM album_births b
 			LEFT JOIN ends d ON d.op = 8 AND d.id = b.id AND d.position > b.born GROUP BY b.id, b.born, b.reciter_id, b.reciter_died),
 	states AS MATERIALIZED (SELECT l.album, l.id, l.born, l.died, l.reciter_id, count(e.position) AS changes, max(e.position) AS last,
-			max(e.position) FILTER (WHERE first) AS first, max(e.position) FILTER (WHERE second) AS second, max(e.position) FILTER (WHERE third) AS third
-		FROM lives l LEFT JOIN e ON e.id = l.id AND (e.op > 4) = l.album AND e.op IN (2, 3, 6, 7) AND e.position > l.born AND (l.died IS NULL OR e.position < l.died)
+			max(e.position) FILTER (WHERE CASE op WHEN 2 THEN a->>'name' IS NOT NULL WHEN 6 THEN a->>'title' IS NOT NULL ELSE false END) AS first,
+			max(e.position) FILTER (WHERE CASE op WHEN 2 THEN a ? 'description' WHEN 6 THEN a->>'year' IS NOT NULL ELSE false END) AS second,
+			max(e.position) FILTER (WHERE CASE op WHEN 2 THEN a ? 'avatar' WHEN 6 THEN a ? 'artwork' ELSE true END) AS third
+		FROM lives l LEFT JOIN (SELECT position, (payload->>'id')::uuid AS id, payload->'attributes' AS a,
+				CASE name WHEN 'ReciterModified' THEN 2 WHEN 'ReciterAvatarUploaded' THEN 3 WHEN 'AlbumModified' THEN 6 ELSE 7 END AS op
+			FROM %[1]s e WHERE position <= $1 AND version = 1 AND id <> ALL ($2::uuid[])
+				AND name IN ('ReciterModified', 'ReciterAvatarUploaded', 'AlbumModified', 'AlbumArtworkUploaded') OFFSET 0) e
+			ON e.id = l.id AND (e.op > 4) = l.album AND e.position > l.born AND (l.died IS NULL OR e.position < l.died)
 		GROUP BY 1, 2, 3, 4, 5),
 	parts AS (
 		SELECT album, id, born AS position, true AS birth, last IS NULL AS updates, first IS NULL AS first, second IS NULL AS second, third IS NULL AS third FROM states UNION ALL
