@@ -68,7 +68,7 @@ func auditIn(ctx context.Context, options Options, after int64, database, source
 	evidence := newEvidence(options)
 	evidence.After = after
 	in := &inspection{Options: options, model: options.Edition.Model(), evidence: &evidence, database: database, source: source}
-	a := &audit{inspection: in, after: after, owners: owners{tail: map[string]life{}, standing: map[string]bool{}}}
+	a := &audit{inspection: in, after: after, owners: owners{tail: map[string]life{}, standing: map[string]bool{}, unsure: map[string]bool{}}}
 	return a.finish(a.run(ctx))
 }
 

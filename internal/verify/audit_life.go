@@ -72,6 +72,16 @@ type life struct {
 type owners struct {
 	tail     map[string]life
 	standing map[string]bool
+	// unsure are those of which it is not known for certain.
+	unsure map[string]bool
+}
+
+// doubtful tells whether what is known of the owners may not do for an album.
+func (o *owners) doubtful(events []happening, last entity) bool {
+	if last.reciter != nil && o.unsure[*last.reciter] {
+		return true
+	}
+	return slices.ContainsFunc(events, func(h happening) bool { return h.reciter != nil && o.unsure[*h.reciter] })
 }
 
 func (o *owners) alive(reciter string, position int64) bool {

@@ -89,13 +89,15 @@ func (a *audit) judge(ctx context.Context, r *ruling, batch []history) error {
 			h.events = r.kind.withoutCreations(h.events, 0)
 		}
 		r.entities++
-		if h.long {
-			a.doubt(r.kind.prefix+h.id, "has too many events, or an id that something else died with at the same time")
+		if h.long || a.owners.doubtful(h.events, found.last()) {
+			a.doubt(r.kind.prefix+h.id, "has too many events, or an id or a reciter that is not plain")
+			a.noteDoubt(r.kind, h.id)
 			continue
 		}
 		judged := r.kind.judge(h.events, found.revisions, &a.owners, a.since)
 		if judged.suspect != "" {
 			a.suspects = append(a.suspects, suspect{r.kind.prefix + h.id, judged.suspect})
+			a.noteDoubt(r.kind, h.id)
 		}
 		if !r.kind.owned {
 			a.noteLife(h.id, judged.made)
@@ -106,13 +108,20 @@ func (a *audit) judge(ctx context.Context, r *ruling, batch []history) error {
 		switch last := found.last(); {
 		case !r.kind.owned:
 			reciters[h.id] = true
-		case last.alive() && !a.owners.standing[*last.reciter]:
+		case last.alive() && (last.reciter == nil || !a.owners.standing[*last.reciter]):
 			r.fault(h.id, "belongs to a reciter that is not there")
 		case last.reciter != nil:
 			reciters[*last.reciter] = true
 		}
 	}
 	return a.checkShelves(ctx, r, reciters)
+}
+
+// noteDoubt remembers that a reciter's life is not certain.
+func (a *audit) noteDoubt(k *auditedKind, id string) {
+	if !k.owned {
+		a.owners.unsure[id] = true
+	}
 }
 
 // noteLife remembers when a reciter was born and died in the tail.

@@ -204,6 +204,7 @@ func TestMutantsOfATail(t *testing.T) {
 		{name: "in the tail, an album that never came", check: "audit:albums", statement: "DELETE FROM albums WHERE id = $NEW; DELETE FROM shelved_albums WHERE id = $NEW; DELETE FROM revisions WHERE entity = 'album:' || $NEW"},
 		{name: "in the tail, an album moved to another reciter", check: "audit:albums", statement: "UPDATE albums SET reciter_id = $RECITER WHERE id = $NEW;" +
 			"UPDATE revisions SET content = jsonb_set(content::jsonb, '{reciter_id}', to_jsonb($RECITER::text)) WHERE entity = 'album:' || $NEW"},
+		{name: "in the tail, an album that lost its reciter", check: "audit:albums", statement: "UPDATE revisions SET content = (content::jsonb - 'reciter_id')" + lastOfAlbum},
 		{name: "in the tail, a deletion forgotten", check: "audit:albums", statement: "DELETE FROM tombstones WHERE id = $DEAD; INSERT INTO albums SELECT split_part(entity, ':', 2)::uuid, (content->>'reciter_id')::uuid, content->>'title', content->>'year'," +
 			" content->>'artwork', version - 1, (content->>'created_at')::timestamptz, (content->>'updated_at')::timestamptz FROM revisions WHERE entity = 'album:' || $DEAD ORDER BY version DESC LIMIT 1;" +
 			"DELETE FROM revisions r WHERE entity = 'album:' || $DEAD AND version = (SELECT max(version) FROM revisions WHERE entity = r.entity)"},

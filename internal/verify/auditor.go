@@ -91,8 +91,14 @@ func (a *Auditor) Run(ctx context.Context) {
 	}
 }
 
-// step audits what came since the last audit, if there is anything.
-func (a *Auditor) step(ctx context.Context, c *auditConns) error {
+// step audits what came since the last audit, if there is anything. Whatever
+// happens in it, the follower goes on.
+func (a *Auditor) step(ctx context.Context, c *auditConns) (err error) {
+	defer func() {
+		if failed := recover(); failed != nil {
+			err = fmt.Errorf("the audit broke down: %v", failed)
+		}
+	}()
 	secured := a.secured.Load()
 	proven, known, err := a.Proofs.Proven(ctx)
 	if err != nil || !known || secured <= proven {
