@@ -25,13 +25,14 @@ help: ## Say what can be made
 .DEFAULT_GOAL := help
 
 .PHONY: generate
-generate: bin/tools/controller-gen ## Generate deep copies, the CRD and the operator's role
+generate: bin/tools/controller-gen bin/tools/crd-ref-docs ## Generate deep copies, the CRD, the operator's role and the reference docs/api.md
 	bin/tools/controller-gen object paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
-	go run ./hack/crd spec.workloads.template config/crd/bases/releases.nawhas.com_nawhasreleases.yaml
+	go run ./hack/crd config/crd/bases/releases.nawhas.com_nawhasreleases.yaml spec.workloads.template spec.workloads.autoscaling.metrics spec.workloads.autoscaling.behavior
 	@if [ -d controllers ]; then bin/tools/controller-gen rbac:roleName=nawhas-operator paths=./controllers/... output:rbac:dir=config/rbac; fi
 	cp config/crd/bases/releases.nawhas.com_nawhasreleases.yaml charts/nawhas-operator/files/crd.yaml
 	cp config/rbac/role.yaml charts/nawhas-operator/files/role.yaml
+	bin/tools/crd-ref-docs --log-level=ERROR --config=hack/reference/config.yaml --source-path=api/v1alpha1 --renderer=markdown --templates-dir=hack/reference/templates --output-path=docs/api.md
 
 .PHONY: build
 build: ## Build the programs nawhas and manager for containers
@@ -198,6 +199,10 @@ bin/tools/kustomize: PACKAGE := sigs.k8s.io/kustomize/kustomize/v5
 bin/tools/helm bin/tools/kubeconform bin/tools/kustomize: hack/platform/go.mod
 	@echo "building $(notdir $@)"
 	@cd hack/platform && go build -ldflags '-s -w' -o ../../$@ $(PACKAGE)
+
+bin/tools/crd-ref-docs: hack/reference/go.mod
+	@echo "building crd-ref-docs"
+	@cd hack/reference && go build -ldflags '-s -w' -o ../../$@ github.com/elastic/crd-ref-docs
 
 # It needs a Kubernetes API of years ago, and so a module of its own.
 bin/tools/kube-score: hack/score/go.mod

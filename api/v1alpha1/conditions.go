@@ -17,6 +17,8 @@ const (
 	ConditionAvailable = "Available"
 	// ConditionDiverged tells that the log is not the one that a version's database was built from.
 	ConditionDiverged = "Diverged"
+	// ConditionSuspended tells that spec.suspend stops the release. It is not there while nobody ever did.
+	ConditionSuspended = "Suspended"
 	// ConditionReady tells whether spec.version is live.
 	ConditionReady = "Ready"
 	// ConditionReconciling tells that work is under way (kstatus).
@@ -55,6 +57,9 @@ const (
 	ReasonSettled          = "Settled"
 	ReasonDeleting         = "Deleting"
 	ReasonSameLog          = "SameLog"
+	ReasonSuspended        = "Suspended"
+	ReasonDryRun           = "DryRun"
+	ReasonResumed          = "Resumed"
 )
 
 // Reasons of conditions when something is wrong.
@@ -87,6 +92,10 @@ const (
 	ReasonLedgerForeign = "LedgerForeign"
 	// ReasonRolledBack is a version that was sent back and is held.
 	ReasonRolledBack = "RolledBack"
+	// ReasonAborted is a version that was given up and is held.
+	ReasonAborted = "Aborted"
+	// ReasonProgressDeadlineExceeded is a stage that waits for longer than it should.
+	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
 	// ReasonReturnImpossible is a version that fails while the previous one cannot take over.
 	ReasonReturnImpossible = "ReturnImpossible"
 	// ReasonHeld is a release that an annotation holds at a version.

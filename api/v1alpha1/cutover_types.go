@@ -135,7 +135,7 @@ type RollbackSpec struct {
 	UnknownEvents UnknownEventsPolicy `json:"unknownEvents,omitempty"`
 }
 
-// RetentionSpec says how many versions keep their database.
+// RetentionSpec says what is kept of versions that are no longer live.
 type RetentionSpec struct {
 	// versions is how many versions keep their database, the live one among them.
 	// +kubebuilder:default=2
@@ -143,4 +143,21 @@ type RetentionSpec struct {
 	// +kubebuilder:validation:Maximum=20
 	// +optional
 	Versions *int32 `json:"versions,omitempty"`
+
+	// maxAge is how long a version that is no longer live keeps its database, even if versions would keep it.
+	// rollback.window is stronger. Without it age does not count.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
+	// +optional
+	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
+
+	// keepJobsFor is how long the finished Jobs of passed stages, and with them their pods and logs, are kept. What
+	// they proved stays in the ledger. A Job that failed is kept until its stage is passed.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
+	// +kubebuilder:default="24h"
+	// +optional
+	KeepJobsFor *metav1.Duration `json:"keepJobsFor,omitempty"`
 }

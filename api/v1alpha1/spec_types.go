@@ -67,15 +67,42 @@ type NawhasReleaseSpec struct {
 	// +optional
 	Rollback RollbackSpec `json:"rollback,omitempty,omitzero"`
 
-	// retention says how many versions keep their database.
+	// retention says what is kept of versions that are no longer live.
 	// +kubebuilder:default={}
 	// +optional
 	Retention RetentionSpec `json:"retention,omitempty,omitzero"`
 
-	// retry is a number to raise when a version that was sent back shall be tried again.
+	// suspend stops the release where it is: no step is begun, nothing is switched, sent back or removed until it
+	// is false again. Steps that run come to their end, and what is live or warm is looked after.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// dryRun keeps a version that has no database yet from being begun: status.plan then says how many events would be
+	// replayed, in about what time, and what the servers have left. What is built, live or warm goes on as it would.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
+
+	// abort is the version to give up. While spec.version is that version and is not live yet, its Jobs are stopped
+	// and its pods ended, and what is live stays so. It is held then until version changes, or abort is taken
+	// away and retry is raised; its database is kept for that. A version that is live is not given up: set version back.
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[0-9]+[.][0-9]+[.][0-9]+(-[0-9a-z.]+)?$')",message="abort must name a version, such as 3.2.0, as spec.version does"
+	// +kubebuilder:validation:MaxLength=40
+	// +optional
+	Abort string `json:"abort,omitempty"`
+
+	// retry is a number to raise when something shall be tried again at once: a step that failed, or a
+	// version that was sent back or given up.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Retry int64 `json:"retry,omitempty"`
+
+	// progressDeadlineSeconds is how long a stage may wait, in seconds, until the condition Stalled says
+	// ProgressDeadlineExceeded and what it waits for. Nothing is ended: the stage goes on when it can. Time in which
+	// a step's pod runs does not count, because the step has a timeout, nor does the wait for an approval.
+	// +kubebuilder:default=600
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
 
 	// deletionPolicy says what becomes of the versions' databases when the release is deleted.
 	// Retain keeps them, and takes the application's right to write to the log away; Delete drops them.
@@ -156,6 +183,13 @@ type DatabasesSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="prefix cannot change, because the databases that exist are named after it; create another NawhasRelease instead"
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
+
+	// connectionLimit is how many sessions each of a version's two roles may have at a time, on each server. The pods
+	// of a version share one role, its Jobs and its follower the other, and a replay needs 4. Without it there is no limit.
+	// +kubebuilder:validation:XValidation:rule="self >= 10",message="connectionLimit must be at least 10, because the Jobs of a version and its follower share one role"
+	// +kubebuilder:validation:Maximum=262143
+	// +optional
+	ConnectionLimit *int32 `json:"connectionLimit,omitempty"`
 }
 
 // ConnectionSpec says where a connection string is kept.
@@ -203,6 +237,7 @@ type PromotionSpec struct {
 	Mode PromotionMode `json:"mode,omitempty"`
 
 	// approved is the version that may go live in mode Manual.
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[0-9]+[.][0-9]+[.][0-9]+(-[0-9a-z.]+)?$')",message="approved must name a version, such as 3.2.0, as spec.version does"
 	// +kubebuilder:validation:MaxLength=40
 	// +optional
 	Approved string `json:"approved,omitempty"`

@@ -39,12 +39,73 @@ type NawhasReleaseStatus struct {
 	// +optional
 	Lag *int64 `json:"lag,omitempty"`
 
+	// plan is what releasing spec.version would take, while spec.dryRun keeps it from being begun.
+	// +optional
+	Plan *ReleasePlan `json:"plan,omitempty"`
+
 	// versions are the versions that have a database, the newest release first.
 	// +listType=map
 	// +listMapKey=version
 	// +kubebuilder:validation:MaxItems=32
 	// +optional
 	Versions []VersionStatus `json:"versions,omitempty"`
+}
+
+// ReleasePlan is what building a version would take, by what was known when spec.dryRun was seen.
+type ReleasePlan struct {
+	// version that would be built.
+	// +kubebuilder:validation:MaxLength=40
+	// +required
+	Version string `json:"version,omitempty"`
+
+	// observedGeneration is the generation of the spec that was planned for.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// database that would be made.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Database string `json:"database,omitempty"`
+
+	// image that would build it.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// events that would be replayed, at most: positions of the log that hold none are counted.
+	// +optional
+	Events int64 `json:"events"`
+
+	// eventsPerSecond is the rate of the last replay, or replay.maxEventsPerSecond if that is lower. It is
+	// not there when nothing was replayed before.
+	// +optional
+	EventsPerSecond *int64 `json:"eventsPerSecond,omitempty"`
+
+	// duration of the replay at that rate.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+
+	// databaseBytes is the size of the live version's database, as a guide to what the new one needs. Postgres does not
+	// say how much room the disk has.
+	// +optional
+	DatabaseBytes *int64 `json:"databaseBytes,omitempty"`
+
+	// logBytes is the size of the log with its indexes.
+	// +optional
+	LogBytes int64 `json:"logBytes"`
+
+	// maxWALBytes is max_wal_size of the databases server: a replay writes about as much WAL as its database has
+	// bytes, and checkpoints come more often when that is more.
+	// +optional
+	MaxWALBytes int64 `json:"maxWALBytes"`
+
+	// databasesConnections are the sessions that the databases server has left.
+	// +optional
+	DatabasesConnections int32 `json:"databasesConnections"`
+
+	// sourceConnections are the sessions that the source's server has left.
+	// +optional
+	SourceConnections int32 `json:"sourceConnections"`
 }
 
 // VersionRole is what a version's database is for.

@@ -83,6 +83,12 @@ type ReplaySpec struct {
 	// +optional
 	SkipEvents []string `json:"skipEvents,omitempty"`
 
+	// maxEventsPerSecond bounds how fast events are replayed, to spare the servers. Without it a replay takes what
+	// it gets. A change applies at once: the replay goes on where it was.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MaxEventsPerSecond int64 `json:"maxEventsPerSecond,omitempty"`
+
 	// follow keeps the database current after its replay.
 	// +kubebuilder:default={}
 	// +optional

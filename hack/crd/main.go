@@ -1,6 +1,6 @@
 // Command crd finishes the CRD that controller-gen writes.
 //
-// It removes the descriptions inside a schema that the CRD embeds, such as a pod
+// It removes the descriptions inside schemas that the CRD embeds, such as a pod
 // template's. They are Kubernetes' own documentation, and with them the CRD is
 // larger than the 256 KiB that `kubectl apply` can keep in its annotation.
 //
@@ -18,26 +18,27 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "Usage: crd spec.path.to.field FILE")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "Usage: crd FILE spec.path.to.field...")
 		os.Exit(2)
 	}
-	if err := rewrite(os.Args[1], os.Args[2]); err != nil {
+	if err := rewrite(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "crd:", err)
 		os.Exit(1)
 	}
 }
 
-func rewrite(field, file string) error {
+func rewrite(file string, fields []string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read the CRD: %w", err)
 	}
-	stripped, err := strip(content, strings.Split(field, "."))
-	if err != nil {
-		return fmt.Errorf("strip %s: %w", file, err)
+	for _, field := range fields {
+		if content, err = strip(content, strings.Split(field, ".")); err != nil {
+			return fmt.Errorf("strip %s: %w", file, err)
+		}
 	}
-	if err := os.WriteFile(file, stripped, 0o644); err != nil {
+	if err := os.WriteFile(file, content, 0o644); err != nil {
 		return fmt.Errorf("write the CRD: %w", err)
 	}
 	return nil
@@ -58,7 +59,11 @@ func strip(content []byte, path []string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		own := embedded["description"]
 		dropDescriptions(embedded)
+		if own != nil {
+			embedded["description"] = own
+		}
 		bound(root)
 	}
 	stripped, err := yaml.Marshal(crd)

@@ -17,7 +17,7 @@ spec:
             items:
               properties:
                 template:
-                  description: dropped
+                  description: kept
                   properties:
                     description: {description: dropped, type: string}
                     ports: {items: {description: dropped, type: object}}
@@ -29,7 +29,7 @@ func TestStripKeepsFieldsAndDropsTheirDescriptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(out); strings.Contains(text, "dropped") || strings.Count(text, "description: kept") != 2 {
+	if text := string(out); strings.Contains(text, "dropped") || strings.Count(text, "description: kept") != 3 {
 		t.Fatalf("wrong descriptions:\n%s", text)
 	}
 	if !strings.Contains(string(out), "description:\n                      type: string") {
