@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type projectFlags struct {
 	unknown          string
 	chunk            int
 	audit            bool
+	// rate is the most events a second, as given; only a replay has it.
+	rate *int64
 }
 
 func replayCommand() *cobra.Command {
@@ -32,6 +35,7 @@ func replayCommand() *cobra.Command {
 		Long: "replay applies the whole log to a migrated database, up to where the log is when it begins, and makes the indexes.\n" +
 			"One that was interrupted goes on where it stopped; a complete database is left as it is."}
 	f := newProjectFlags(cmd)
+	f.rate = cmd.Flags().Int64("max-events-per-second", 0, "how fast the log is replayed at most; 0 means as fast as it goes (default $NAWHAS_MAX_EVENTS_PER_SECOND)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return f.run(cmd, "replay", replay, 0)
 	}
@@ -120,8 +124,30 @@ func (f *projectFlags) options(until int64) (projection.Options, error) {
 	if f.chunk < 0 {
 		return projection.Options{}, usage("--chunk must not be below 0")
 	}
+	rate, err := f.maxRate()
+	if err != nil {
+		return projection.Options{}, err
+	}
 	return projection.Options{Source: source, Database: database, NewModel: edition.Model, Skip: skip, SkipUnknown: skipUnknown,
-		Until: until, ChunkEvents: f.chunk}, nil
+		Until: until, ChunkEvents: f.chunk, MaxEventsPerSecond: rate}, nil
+}
+
+func (f *projectFlags) maxRate() (int64, error) {
+	if f.rate == nil {
+		return 0, nil
+	}
+	given := *f.rate
+	if value := os.Getenv("NAWHAS_MAX_EVENTS_PER_SECOND"); given == 0 && value != "" {
+		parsed, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return 0, usage("NAWHAS_MAX_EVENTS_PER_SECOND must be a whole number, not %q", value)
+		}
+		given = parsed
+	}
+	if given < 0 {
+		return 0, usage("--max-events-per-second (or NAWHAS_MAX_EVENTS_PER_SECOND) must not be below 0")
+	}
+	return given, nil
 }
 
 func (f *projectFlags) skipsUnknown() (bool, error) {

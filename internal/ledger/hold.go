@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Held is why a version was sent back, and until when it stays away.
+// Held is why a version was sent back or given up, and until when it stays away.
 type Held struct {
 	At time.Time `json:"at"`
 	// Reason is a word, Message a sentence for people.
@@ -18,7 +18,8 @@ type Held struct {
 	// the number of tries that it had asked for.
 	Wanted string `json:"wanted"`
 	Retry  int64  `json:"retry"`
-	// ReturnTo is the version that takes over again.
+	// ReturnTo is the version that takes over again, or that was live when this
+	// one was given up; empty when none was.
 	ReturnTo string `json:"returnTo"`
 }
 
@@ -35,6 +36,25 @@ func (l *Ledger) Hold(ctx context.Context, v *Version, why Held) error {
 		return l.journal(ctx, tx, v, "Held", why)
 	})
 	return wrap(err, "record the way back from", v)
+}
+
+// GiveUp records that a version which is not live is given up: it does not go
+// live by itself any more. A version that is live, or held already, is left as
+// it is.
+func (l *Ledger) GiveUp(ctx context.Context, v *Version, why Held) error {
+	err := l.Guard(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET held = $3 WHERE release = $1 AND version = $2 AND role IN ('Candidate', 'Warm') AND held IS NULL`,
+			v.Release, v.Version, why)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		// Its pods are ended, so that it has to show again that it is ready.
+		if _, err := tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = ANY($3)`, v.Release, v.Version, toPassAgain); err != nil {
+			return err
+		}
+		return l.journal(ctx, tx, v, "GivenUp", why)
+	})
+	return wrap(err, "give up", v)
 }
 
 // LiftHold records that a held version may go live again.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
@@ -14,6 +15,11 @@ import (
 // replayChunk is how many events a replay applies in one transaction: the more,
 // the fewer times the row of an entity is written.
 const replayChunk = 250_000
+
+// throttledChunk is how many seconds of events a replay whose rate is bounded
+// applies in one transaction: it shows how far it is, and loses little when it
+// is ended.
+const throttledChunk = 10
 
 // replayBatch is how many events are read, decoded and folded at a time.
 var replayBatch = 5_000
@@ -24,6 +30,9 @@ var replayBatch = 5_000
 func Replay(ctx context.Context, o Options) (Result, error) {
 	if o.ChunkEvents == 0 {
 		o.ChunkEvents = replayChunk
+	}
+	if o.MaxEventsPerSecond > 0 {
+		o.ChunkEvents = int(min(int64(o.ChunkEvents), o.MaxEventsPerSecond*throttledChunk))
 	}
 	r := newRun("replay", o)
 	r.synchronous = "on"
@@ -134,6 +143,11 @@ func (s *session) readLog(ctx context.Context, d *decoder, upTo int64, batches c
 	reader := s.Log.Reader(s.source, s.checkpoint.Position)
 	reader.Settled(upTo)
 	limit := eventlog.Limit{Events: min(s.ChunkEvents, replayBatch), Bytes: s.ChunkBytes, UpTo: upTo}
+	pace := rate.NewLimiter(rate.Inf, 0)
+	if s.MaxEventsPerSecond > 0 {
+		limit.Events = int(min(int64(limit.Events), s.MaxEventsPerSecond))
+		pace = rate.NewLimiter(rate.Limit(s.MaxEventsPerSecond), limit.Events)
+	}
 	for {
 		recorded, err := reader.Next(ctx, limit)
 		if err != nil {
@@ -142,6 +156,9 @@ func (s *session) readLog(ctx context.Context, d *decoder, upTo int64, batches c
 		if len(recorded) == 0 {
 			s.result.Dead = reader.Dead()
 			return nil
+		}
+		if err := pace.WaitN(ctx, len(recorded)); err != nil {
+			return err
 		}
 		if err := send(ctx, batches, d.decode(recorded)); err != nil {
 			return err

@@ -33,6 +33,9 @@ type Options struct {
 	Until int64
 	// ChunkEvents and ChunkBytes bound a chunk; 0 means a good default.
 	ChunkEvents, ChunkBytes int
+	// MaxEventsPerSecond bounds how fast a replay reads the log; 0 means as fast
+	// as it goes.
+	MaxEventsPerSecond int64
 	// Decoders is how many goroutines decode; 0 means one a processor.
 	Decoders int
 	// Silence is how long another applier's session must have been silent

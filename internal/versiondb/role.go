@@ -22,6 +22,9 @@ type Role struct {
 	// Members are the accounts of the operator, which need sight of the role's
 	// sessions and the right to end them. Those that a server lacks are passed over.
 	Members []string
+	// ConnectionLimit is how many sessions the role may have at a time, 0 for any
+	// number.
+	ConnectionLimit int32
 }
 
 // roleSettings end the sessions of a lost node in minutes: without them such a
@@ -51,14 +54,36 @@ func EnsureRole(ctx context.Context, db Beginner, role Role) error {
 		if !ok || !stamp.SameOwner(role.Stamp) {
 			return &ForeignError{Kind: "role", Name: role.Name, Comment: withoutFingerprint(found)}
 		}
-		if found == withFingerprint(comment, role.Password) {
-			return grantMembership(ctx, tx, role)
+		if found != withFingerprint(comment, role.Password) {
+			if err := setPassword(ctx, tx, role, "ALTER"); err != nil {
+				return err
+			}
 		}
-		if err := setPassword(ctx, tx, role, "ALTER"); err != nil {
+		if err := limitConnections(ctx, tx, role); err != nil {
 			return err
 		}
 		return grantMembership(ctx, tx, role)
 	})
+}
+
+// limitConnections bounds the role's sessions, or no longer does. Sessions that
+// are open stay.
+func limitConnections(ctx context.Context, tx pgx.Tx, role Role) error {
+	wanted := role.ConnectionLimit
+	if wanted == 0 {
+		wanted = -1
+	}
+	var now int32
+	if err := tx.QueryRow(ctx, "SELECT rolconnlimit FROM pg_roles WHERE rolname = $1", role.Name).Scan(&now); err != nil {
+		return fmt.Errorf("read the connection limit of role %s: %w", role.Name, err)
+	}
+	if now == wanted {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", quote(role.Name), wanted)); err != nil {
+		return fmt.Errorf("limit the connections of role %s: %w", role.Name, err)
+	}
+	return nil
 }
 
 // Beginner begins transactions: a connection or a pool.
@@ -77,6 +102,9 @@ func createRole(ctx context.Context, tx pgx.Tx, role Role) error {
 	}
 	if _, err := tx.Exec(ctx, settings.String()); err != nil {
 		return fmt.Errorf("set the time limits of role %s: %w", role.Name, err)
+	}
+	if err := limitConnections(ctx, tx, role); err != nil {
+		return err
 	}
 	return grantMembership(ctx, tx, role)
 }
