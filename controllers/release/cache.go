@@ -4,9 +4,11 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -34,6 +36,9 @@ func CacheOptions(namespaces []string) cache.Options {
 			&appsv1.Deployment{}:         {Label: selector},
 			&appsv1.ControllerRevision{}: {Label: selector},
 			&discoveryv1.EndpointSlice{}: {Label: selector},
+
+			&autoscalingv2.HorizontalPodAutoscaler{}: {Label: selector},
+			&policyv1.PodDisruptionBudget{}:          {Label: selector},
 		},
 	}
 }

@@ -61,6 +61,12 @@ func obeyHold(wanted, hold string, versions []*ledger.Version) choice {
 }
 
 func sentBack(v *ledger.Version) *outcome {
+	if v.Held.Reason == v1alpha1.ReasonAborted {
+		result := atRest(blocked(v1alpha1.ReasonAborted, fmt.Sprintf(
+			"version %s was given up at %s and is held. Release another version, or take spec.abort away and raise spec.retry to %d to try this one again",
+			v.Version, v.Held.At.UTC().Format(time.RFC3339), v.Held.Retry+1), pollSlow))
+		return &result
+	}
 	result := atRest(blocked(v1alpha1.ReasonRolledBack, fmt.Sprintf(
 		"version %s was sent back to %s at %s and is held: %s. Release another version, or raise spec.retry to %d to try this one again",
 		v.Version, v.Held.ReturnTo, v.Held.At.UTC().Format(time.RFC3339), v.Held.Message, v.Held.Retry+1), pollSlow))
@@ -109,7 +115,7 @@ func mayGoAgain(v *ledger.Version, wanted string, retry int64) bool {
 func (r *Reconciler) liftHolds(ctx context.Context, s *scope) error {
 	lifted := false
 	for _, v := range s.versions {
-		if !mayGoAgain(v, s.release.Spec.Version, s.release.Spec.Retry) {
+		if aborted(&s.release.Spec, v.Version, s.versions) || !mayGoAgain(v, s.release.Spec.Version, s.release.Spec.Retry) {
 			continue
 		}
 		if v.Held.Reason == v1alpha1.ReasonJobFailed {

@@ -19,7 +19,7 @@ func (s *scope) unreached(v *ledger.Version) string {
 	p := s.plans[v.Version]
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
-		if workload.Service == nil || ptr.Deref(workload.Replicas, 1) == 0 {
+		if workload.Service == nil || s.podsWanted(v, workload) == 0 {
 			continue
 		}
 		if message := leadsTo(s.slices, s.pods, v, workload.Service.Name); message != "" {

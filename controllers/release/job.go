@@ -31,7 +31,11 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-const annotationAttempt = "releases.nawhas.com/attempt"
+const (
+	annotationAttempt = "releases.nawhas.com/attempt"
+	// annotationRetry is spec.retry when the Job was made.
+	annotationRetry = "releases.nawhas.com/retry"
+)
 
 // step is a stage that is one Job.
 type step struct {
@@ -63,10 +67,11 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	if existing != nil {
 		state := progress{job: existing, verdict: judgeJob(existing, s.podsOf(existing))}
 		if !outdated(existing, p, s.target, current) {
-			if !state.failed {
+			asked := retryAsked(existing, s.release.Spec.Retry)
+			if !state.failed && (!state.done || !asked) {
 				return state, nil
 			}
-			if state.retryAt = retryAt(existing, s.now); state.retryAt.After(s.now) {
+			if state.retryAt = retryAt(existing, s.now); state.retryAt.After(s.now) && !asked {
 				return state, nil
 			}
 		}
@@ -87,6 +92,14 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	return progress{}, r.apply(ctx, s, job)
 }
 
+// retryAsked reports whether somebody raised spec.retry after a Job was made: it
+// is made again at once when it failed, or when what it proved was refused. A
+// Job that does not say when it was made is an older operator's.
+func retryAsked(job *batchv1.Job, retry int64) bool {
+	then, err := strconv.ParseInt(job.Annotations[annotationRetry], 10, 64)
+	return err == nil && retry > then
+}
+
 // outdated reports whether a Job proves nothing any more: it runs another image
 // than the plan's, or was told other things than the step says now, because they
 // were corrected; or it verified the version before the version was live and sent
@@ -94,7 +107,7 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 func outdated(job *batchv1.Job, p *plan, v *ledger.Version, current step) bool {
 	container := job.Spec.Template.Spec.Containers[0]
 	if container.Image != p.image() || current.name == verifyStep && livesOf(job) != v.Drains ||
-		current.name == replayStep && variable(container.Env, skipEventsVariable) != strings.Join(p.Replay.SkipEvents, ",") {
+		current.name == replayStep && (variable(container.Env, skipEventsVariable) != strings.Join(p.Replay.SkipEvents, ",") || variable(container.Env, maxRateVariable) != maxRate(p)) {
 		return true
 	}
 	return slices.ContainsFunc(current.env, func(wanted corev1.EnvVar) bool {
@@ -204,7 +217,8 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 	if current.timeout != nil {
 		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.timeout.Seconds()))
 	}
-	job.Annotations = map[string]string{v1alpha1.AnnotationBuild: v.Build.String(), annotationAttempt: strconv.Itoa(attempt)}
+	job.Annotations = map[string]string{v1alpha1.AnnotationBuild: v.Build.String(), annotationAttempt: strconv.Itoa(attempt),
+		annotationRetry: strconv.FormatInt(s.release.Spec.Retry, 10)}
 	if v.Drains > 0 {
 		job.Annotations[v1alpha1.AnnotationDrained] = strconv.Itoa(int(v.Drains))
 	}
@@ -226,6 +240,7 @@ func describeFailure(s *scope, state progress) outcome {
 	if state.retryAt.IsZero() {
 		return blocked(state.reason, state.message, 0)
 	}
-	message := fmt.Sprintf("%s; tried again at %s", state.message, state.retryAt.UTC().Format(time.TimeOnly+" MST"))
+	message := fmt.Sprintf("%s; tried again at %s, or at once when spec.retry is raised to %d",
+		state.message, state.retryAt.UTC().Format(time.TimeOnly+" MST"), s.release.Spec.Retry+1)
 	return blocked(state.reason, message, max(state.retryAt.Sub(s.now), time.Second))
 }

@@ -48,10 +48,11 @@ func (s *scope) objectMeta(name string, labels map[string]string) metav1.ObjectM
 
 // foreignObjectError says that an object of the wanted name is not the
 // release's. It is left as it is.
-type foreignObjectError struct{ kind, name string }
+type foreignObjectError struct{ kind, name, remedy string }
 
 func (e *foreignObjectError) Error() string {
-	return fmt.Sprintf("a %s %q exists and was not made for this release; it is left as it is. Delete or rename it, or choose another name in the spec", e.kind, e.name)
+	return fmt.Sprintf("a %s %q exists and was not made for this release; it is left as it is. %s", e.kind, e.name,
+		firstOf(e.remedy, "Delete or rename it, or choose another name in the spec"))
 }
 
 // owns reports whether an object was made for this release: it is controlled by

@@ -16,6 +16,9 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
+// observeStep names the Jobs that verify a version which went live.
+const observeStep = "observe"
+
 // observed is the ledger's name for a version that was watched to the end.
 const observed = "Observed"
 
@@ -51,7 +54,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 		if err != nil {
 			return outcome{}, err
 		}
-		seen = judgeObservation(s.pods, live, s.plans[live.Version], verification, until, s.now)
+		seen = judgeObservation(s.pods, live, s.sized(live), verification, until, s.now)
 		if problem := unsound(live); problem != nil && seen.message == "" {
 			seen = observation{reason: problem.reason, message: problem.message}
 		}
@@ -177,11 +180,10 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCond
 // verifyAgain has the verification run once more while the version is watched,
 // and judges it. It is one Job for each time that the version goes live.
 func (r *Reconciler) verifyAgain(ctx context.Context, s *scope, v *ledger.Version) (verdict, error) {
-	const name = "observe"
 	p, run := s.plans[v.Version], int(v.Drains)+1
 	for i := range s.jobs {
 		job := &s.jobs[i]
-		if job.Labels[v1alpha1.LabelStage] == name && job.Annotations[v1alpha1.AnnotationBuild] == v.Build.String() &&
+		if job.Labels[v1alpha1.LabelStage] == observeStep && job.Annotations[v1alpha1.AnnotationBuild] == v.Build.String() &&
 			job.Annotations[annotationAttempt] == strconv.Itoa(run) && job.DeletionTimestamp.IsZero() {
 			return judgeJob(job, s.podsOf(job)), nil
 		}
@@ -189,7 +191,7 @@ func (r *Reconciler) verifyAgain(ctx context.Context, s *scope, v *ledger.Versio
 	if s.now.After(s.observedUntil(v)) {
 		return verdict{}, nil
 	}
-	job, err := r.renderJob(ctx, s, p, step{of: v, name: name, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout}, run)
+	job, err := r.renderJob(ctx, s, p, step{of: v, name: observeStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout}, run)
 	if err != nil {
 		return verdict{}, err
 	}

@@ -57,8 +57,8 @@ func (p *plan) wantedImage() string {
 	return p.Image.Repository + ":" + tag
 }
 
-// scaled is the plan with the replicas of the present spec, and the events that
-// it skips: both apply to all versions at once. Workloads that the spec no
+// scaled is the plan with the replicas of the present spec, what scales and
+// guards them, and the events that it skips: all of it applies to all versions at once. Workloads that the spec no
 // longer has keep theirs.
 func (p *plan) scaled(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	scaled := *p
@@ -68,6 +68,7 @@ func (p *plan) scaled(spec *v1alpha1.NawhasReleaseSpec) *plan {
 		for _, wanted := range spec.Workloads {
 			if wanted.Name == scaled.Workloads[i].Name {
 				scaled.Workloads[i].Replicas = wanted.Replicas
+				scaled.Workloads[i].Autoscaling, scaled.Workloads[i].DisruptionBudget = wanted.Autoscaling, wanted.DisruptionBudget
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package release
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +43,25 @@ func environment(s *scope, v *ledger.Version, c *credentials) []corev1.EnvVar {
 const (
 	skipEventsVariable    = "NAWHAS_SKIP_EVENTS"
 	unknownEventsVariable = "NAWHAS_UNKNOWN_EVENTS"
+	maxRateVariable       = "NAWHAS_MAX_EVENTS_PER_SECOND"
 )
+
+// maxRate is how fast a version is replayed at most, empty for as fast as it goes.
+func maxRate(p *plan) string {
+	if p.Replay.MaxEventsPerSecond == 0 {
+		return ""
+	}
+	return strconv.FormatInt(p.Replay.MaxEventsPerSecond, 10)
+}
+
+// pacing is what a replay gets besides the events that it skips.
+func pacing(p *plan) []corev1.EnvVar {
+	limit := maxRate(p)
+	if limit == "" {
+		return nil
+	}
+	return []corev1.EnvVar{{Name: maxRateVariable, Value: limit}}
+}
 
 // skipping names the events that a version passes over.
 func skipping(p *plan) []corev1.EnvVar {

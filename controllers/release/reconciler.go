@@ -125,6 +125,8 @@ func (r *Reconciler) Close() { r.servers.close() }
 // +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments;controllerrevisions,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services;secrets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
@@ -236,13 +238,13 @@ func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, erro
 		s.fillMissing(stages[1:])
 		return way, err
 	}
-	watched, err := r.observe(ctx, s)
-	if err != nil {
-		problem := explain(err)
-		watched = blocked(problem.reason, problem.message, pollSlow)
-	}
+	watched, err := r.watch(ctx, s)
 	way := watched
-	if err == nil && s.choice.refused == nil {
+	switch {
+	case err != nil || s.choice.refused != nil:
+	case s.halted():
+		way = s.halt(stages)
+	default:
 		way, err = walk(ctx, s, stages)
 	}
 	if s.outdated {
@@ -253,6 +255,19 @@ func (r *Reconciler) gatherAndWalk(ctx context.Context, s *scope) (outcome, erro
 		return blocked(problem.reason, problem.message, pollSlow), upkeepErr
 	}
 	return s.resume(way, watched), err
+}
+
+// watch observes the live version, unless nothing is to be sent back.
+func (r *Reconciler) watch(ctx context.Context, s *scope) (outcome, error) {
+	if s.release.Spec.Suspend {
+		return passed(""), nil
+	}
+	watched, err := r.observe(ctx, s)
+	if err != nil {
+		problem := explain(err)
+		watched = blocked(problem.reason, problem.message, pollSlow)
+	}
+	return watched, err
 }
 
 // resume is what the release has come to. When all stages are passed there may
@@ -271,14 +286,14 @@ func (s *scope) said(way, watched outcome) outcome {
 		return *s.choice.refused
 	}
 	if !way.passed {
-		if s.choice.instead != nil {
+		if s.choice.instead != nil && !way.paused {
 			way.message = fmt.Sprintf("going back to version %s: %s", s.choice.version, way.message)
 		}
-		return way
+		return s.overdue(way)
 	}
-	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), unsound(s.target), s.refusedImage()} {
+	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), unsound(s.target), s.refusedImage(), s.exclusiveWaits()} {
 		if result != nil && !result.passed {
-			return *result
+			return s.overdue(*result)
 		}
 	}
 	return way
@@ -311,7 +326,10 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	if err := r.claim(ctx, s); err != nil {
 		return err
 	}
-	return r.liftHolds(ctx, s)
+	if err := r.liftHolds(ctx, s); err != nil {
+		return err
+	}
+	return r.giveUp(ctx, s)
 }
 
 func (r *Reconciler) stages() []stage {
@@ -378,6 +396,8 @@ func worthTelling(condition metav1.Condition) bool {
 		return condition.Status == metav1.ConditionTrue
 	case v1alpha1.ConditionReconciling, v1alpha1.ConditionRollbackReady:
 		return false
+	case v1alpha1.ConditionSuspended:
+		return true
 	case v1alpha1.ConditionAvailable:
 		return condition.Reason != v1alpha1.ReasonNothingLive
 	}

@@ -120,7 +120,7 @@ func (s *scope) lastSeen() seen {
 }
 
 // nextChange is when time alone changes something: a version stops being kept,
-// or its pods. It is no later than the recheck.
+// or its pods, or a Job that is finished. It is no later than the recheck.
 func (s *scope) nextChange(recheck time.Duration) time.Duration {
 	keep := keepingOf(&s.release.Spec)
 	wait := spread(s.key(), recheck)
@@ -128,9 +128,20 @@ func (s *scope) nextChange(recheck time.Duration) time.Duration {
 		if v.Role != ledger.Warm || v.WarmSince == nil {
 			continue
 		}
-		for _, kept := range []time.Duration{keep.window, keep.pods} {
+		kinds := []time.Duration{keep.window, keep.pods}
+		if maxAge := s.release.Spec.Retention.MaxAge; maxAge != nil {
+			kinds = append(kinds, maxAge.Duration)
+		}
+		for _, kept := range kinds {
 			if left := v.WarmSince.Add(kept).Sub(s.now); left > -time.Second {
 				wait = min(wait, left+time.Second)
+			}
+		}
+	}
+	if jobs := s.release.Spec.Retention.KeepJobsFor; jobs != nil && !s.release.Spec.Suspend {
+		for i := range s.jobs {
+			if end := endOf(&s.jobs[i]); !end.IsZero() && end.Add(jobs.Duration).After(s.now) {
+				wait = min(wait, end.Add(jobs.Duration).Sub(s.now)+time.Second)
 			}
 		}
 	}

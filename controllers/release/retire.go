@@ -20,7 +20,14 @@ import (
 // decideRetirement records which versions are to be removed.
 func (r *Reconciler) decideRetirement(ctx context.Context, s *scope) error {
 	spec := s.release.Spec
-	unwanted := retirable(s.versions, []string{spec.Version, s.choice.version}, int(ptr.Deref(spec.Retention.Versions, 2)), keepingOf(&spec).window, s.now)
+	if spec.Suspend {
+		return nil
+	}
+	wanted, window := []string{spec.Version, s.choice.version}, keepingOf(&spec).window
+	unwanted := retirable(s.versions, wanted, int(ptr.Deref(spec.Retention.Versions, 2)), window, s.now)
+	if spec.Retention.MaxAge != nil {
+		unwanted = append(unwanted, expired(s.versions, slices.Concat(wanted, versionsOf(unwanted)), max(window, spec.Retention.MaxAge.Duration), s.now)...)
+	}
 	for _, v := range unwanted {
 		if err := s.ledger.Retire(ctx, v); err != nil {
 			return err
@@ -60,6 +67,26 @@ func retirable(versions []*ledger.Version, wanted []string, retention int, windo
 		unwanted = append(unwanted, v)
 	}
 	return unwanted
+}
+
+// expired are the warm versions that were last live too long ago, but for those
+// that are spared.
+func expired(versions []*ledger.Version, spared []string, maxAge time.Duration, now time.Time) []*ledger.Version {
+	var old []*ledger.Version
+	for _, v := range versions {
+		if v.Role == ledger.Warm && v.WarmSince != nil && now.Sub(*v.WarmSince) >= maxAge && !slices.Contains(spared, v.Version) {
+			old = append(old, v)
+		}
+	}
+	return old
+}
+
+func versionsOf(versions []*ledger.Version) []string {
+	var names []string
+	for _, v := range versions {
+		names = append(names, v.Version)
+	}
+	return names
 }
 
 // retire removes what a version has: first what runs, then its rights, then
@@ -139,6 +166,12 @@ func (r *Reconciler) removeObjects(ctx context.Context, s *scope, v *ledger.Vers
 				return false, err
 			}
 		}
+	}
+	if err := r.removeAutoscaler(ctx, s, v, ""); err != nil {
+		return false, err
+	}
+	if err := r.removeBudget(ctx, s, v, ""); err != nil {
+		return false, err
 	}
 	for i := range s.pods {
 		if s.pods[i].Labels[v1alpha1.LabelVersion] == v.Version {

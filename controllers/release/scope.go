@@ -9,9 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,6 +40,8 @@ type scope struct {
 	choice choice
 	// target is the chosen version's entry, nil until it is begun.
 	target *ledger.Version
+	// planned is what building the target would take, when spec.dryRun asks for it.
+	planned *v1alpha1.ReleasePlan
 	// outdated says that the ledger may know of a switch that this pass does not:
 	// nothing is to be put back then.
 	outdated bool
@@ -60,6 +64,8 @@ type scope struct {
 	pods        []corev1.Pod
 	services    []corev1.Service
 	slices      []discoveryv1.EndpointSlice
+	autoscalers []autoscalingv2.HorizontalPodAutoscaler
+	budgets     []policyv1.PodDisruptionBudget
 }
 
 // gatherCluster reads what the cluster has of the release, from the cache.
@@ -86,6 +92,15 @@ func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, &slices, ours...); err != nil {
 		return fmt.Errorf("list EndpointSlices: %w", err)
 	}
+	var autoscalers autoscalingv2.HorizontalPodAutoscalerList
+	if err := r.Client.List(ctx, &autoscalers, ours...); err != nil {
+		return fmt.Errorf("list HorizontalPodAutoscalers: %w", err)
+	}
+	var budgets policyv1.PodDisruptionBudgetList
+	if err := r.Client.List(ctx, &budgets, ours...); err != nil {
+		return fmt.Errorf("list PodDisruptionBudgets: %w", err)
+	}
+	s.autoscalers, s.budgets = autoscalers.Items, budgets.Items
 	s.jobs, s.deployments, s.pods, s.services, s.slices = jobs.Items, deployments.Items, pods.Items, services.Items, slices.Items
 	return nil
 }
@@ -143,6 +158,9 @@ func (s *scope) reload(ctx context.Context) error {
 	}
 	s.versions, s.target = versions, nil
 	s.choice = choose(s.release.Spec.Version, s.release.Annotations[v1alpha1.AnnotationHold], versions)
+	if s.release.Annotations[v1alpha1.AnnotationHold] == "" {
+		s.choice = obeyAbort(s.choice, &s.release.Spec, versions)
+	}
 	defer s.pinImages()
 	for _, v := range versions {
 		if v.Version == s.choice.version {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -70,7 +73,8 @@ func (r *Reconciler) pointServices(ctx context.Context, s *scope, v *ledger.Vers
 		if p.Workloads[i].Service == nil {
 			continue
 		}
-		if err := r.convergeService(ctx, s, renderService(s, v, &p.Workloads[i], suffix)); err != nil {
+		adopt := suffix == "" && p.Workloads[i].Service.Adopt
+		if err := r.convergeService(ctx, s, renderService(s, v, &p.Workloads[i], suffix), adopt); err != nil {
 			return err
 		}
 	}
@@ -89,16 +93,82 @@ func renderService(s *scope, v *ledger.Version, workload *v1alpha1.Workload, suf
 		if port.TargetPort != nil {
 			target = *port.TargetPort
 		}
-		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port.Name, Port: port.Port, TargetPort: target, Protocol: corev1.ProtocolTCP})
+		rendered := corev1.ServicePort{Name: port.Name, Port: port.Port, TargetPort: target, Protocol: corev1.ProtocolTCP}
+		if port.AppProtocol != "" {
+			rendered.AppProtocol = ptr.To(port.AppProtocol)
+		}
+		if suffix == "" {
+			rendered.NodePort = port.NodePort
+		}
+		service.Spec.Ports = append(service.Spec.Ports, rendered)
+	}
+	if suffix == "" {
+		dress(service, workload.Service)
 	}
 	return service
+}
+
+// dress gives the Service of a live version what else the spec says of it.
+func dress(service *corev1.Service, wanted *v1alpha1.WorkloadService) {
+	for name, value := range wanted.Labels {
+		if _, ours := service.Labels[name]; !ours {
+			service.Labels[name] = string(value)
+		}
+	}
+	service.Annotations = merged(wanted.Annotations, service.Annotations)
+	if names := metadataNames(wanted); names != "" {
+		service.Annotations[annotationMetadata] = names
+	}
+	spec := &service.Spec
+	spec.Type, spec.ExternalTrafficPolicy, spec.SessionAffinity = wanted.Type, wanted.ExternalTrafficPolicy, wanted.SessionAffinity
+	spec.LoadBalancerSourceRanges = wanted.LoadBalancerSourceRanges
+	if wanted.InternalTrafficPolicy != "" {
+		spec.InternalTrafficPolicy = ptr.To(wanted.InternalTrafficPolicy)
+	}
+	if wanted.LoadBalancerClass != "" {
+		spec.LoadBalancerClass = ptr.To(wanted.LoadBalancerClass)
+	}
+}
+
+// annotationMetadata lists the labels and annotations of a Service that come
+// from the spec, so that one which is no longer there is taken away.
+const annotationMetadata = "releases.nawhas.com/metadata"
+
+func metadataNames(wanted *v1alpha1.WorkloadService) string {
+	var names []string
+	for name := range wanted.Labels {
+		names = append(names, "label:"+name)
+	}
+	for name := range wanted.Annotations {
+		names = append(names, "annotation:"+name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+// undress takes away the labels and annotations that came from the spec and are
+// no longer wanted.
+func undress(service, wanted *corev1.Service) {
+	still := strings.Split(wanted.Annotations[annotationMetadata], ",")
+	for _, name := range strings.Split(service.Annotations[annotationMetadata], ",") {
+		if slices.Contains(still, name) {
+			continue
+		}
+		if label, found := strings.CutPrefix(name, "label:"); found {
+			delete(service.Labels, label)
+		}
+		if annotation, found := strings.CutPrefix(name, "annotation:"); found {
+			delete(service.Annotations, annotation)
+		}
+	}
+	delete(service.Annotations, annotationMetadata)
 }
 
 // convergeService makes the Service or changes what differs. A Service decides
 // where clients go, so that an operator which was taken over must not change
 // it: it is created only if it is not there, and changed only as it was read,
 // under an epoch that is not older than the Service's.
-func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *corev1.Service) error {
+func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *corev1.Service, adopt bool) error {
 	existing := &corev1.Service{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if apierrors.IsNotFound(err) {
@@ -110,15 +180,71 @@ func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *core
 	if err != nil {
 		return fmt.Errorf("read %s: %w", describe(wanted), err)
 	}
-	if !s.owns(existing) {
-		return &foreignObjectError{kind: "Service", name: wanted.Name}
+	if problem := s.foreignService(existing, adopt); problem != nil {
+		return problem
 	}
 	if epochOf(existing) > s.ledger.Epoch() {
 		return fmt.Errorf("change %s: %w", describe(wanted), ledger.ErrSuperseded)
 	}
+	if !s.owns(existing) {
+		if err := r.adoptService(ctx, s, existing, wanted); err != nil {
+			return err
+		}
+	}
 	changed := existing.DeepCopy()
 	adjust(changed, wanted)
 	return r.patchService(ctx, s, existing, changed)
+}
+
+// adoptService makes a Service that was not made for the release its own. It
+// leads where it did before: the selector is changed by whoever called.
+func (r *Reconciler) adoptService(ctx context.Context, s *scope, existing, wanted *corev1.Service) error {
+	changed := existing.DeepCopy()
+	claimService(changed, wanted)
+	if err := r.patchService(ctx, s, existing, changed); err != nil {
+		return err
+	}
+	changed.DeepCopyInto(existing)
+	r.event(s, eventNormal, "Adopted", fmt.Sprintf("took Service %s over, as adopt allows; it is the release's from now on", wanted.Name))
+	return nil
+}
+
+// foreignService says why a Service is not to be changed: it is not the
+// release's, and nobody allowed to take it over, or somebody else keeps it.
+func (s *scope) foreignService(service *corev1.Service, adopt bool) error {
+	if s.owns(service) || adopt && metav1.GetControllerOf(service) == nil {
+		return nil
+	}
+	remedy := "Delete or rename it, choose another name in the spec, or set adopt: true beside its name to take it over"
+	if owner := metav1.GetControllerOf(service); owner != nil {
+		remedy = fmt.Sprintf("%s %s keeps it, so that it cannot be adopted either; choose another name in the spec", owner.Kind, owner.Name)
+	}
+	return &foreignObjectError{kind: "Service", name: service.Name, remedy: remedy}
+}
+
+// checkServices finds Services that could not be changed at the switch, before
+// anything is built for it.
+func (r *Reconciler) checkServices(ctx context.Context, s *scope, p *plan) error {
+	for i := range p.Workloads {
+		wanted := p.Workloads[i].Service
+		if wanted == nil {
+			continue
+		}
+		for _, name := range []string{wanted.Name, wanted.Name + previewSuffix} {
+			existing := &corev1.Service{}
+			err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("read Service %s: %w", name, err)
+			}
+			if problem := s.foreignService(existing, wanted.Adopt && name == wanted.Name); problem != nil {
+				return problem
+			}
+		}
+	}
+	return nil
 }
 
 // patchService sends the difference, if there is one, for the very Service that
@@ -137,11 +263,8 @@ func (r *Reconciler) patchService(ctx context.Context, s *scope, existing, chang
 // adjust writes what is wanted into a Service and leaves what the cluster and
 // others have added.
 func adjust(service, wanted *corev1.Service) {
-	service.Labels = merged(service.Labels, wanted.Labels)
-	service.Annotations = merged(service.Annotations, wanted.Annotations)
-	if !equality.Semantic.DeepEqual(metav1.GetControllerOf(service), metav1.GetControllerOf(wanted)) {
-		service.OwnerReferences = wanted.OwnerReferences
-	}
+	undress(service, wanted)
+	claimService(service, wanted)
 	service.Spec.Selector = maps.Clone(wanted.Spec.Selector)
 	nodePorts := map[int32]int32{}
 	for _, port := range service.Spec.Ports {
@@ -149,7 +272,42 @@ func adjust(service, wanted *corev1.Service) {
 	}
 	ports := append([]corev1.ServicePort(nil), wanted.Spec.Ports...)
 	for i := range ports {
-		ports[i].NodePort = nodePorts[ports[i].Port]
+		if ports[i].NodePort == 0 {
+			ports[i].NodePort = nodePorts[ports[i].Port]
+		}
 	}
 	service.Spec.Ports = ports
+	expose(&service.Spec, &wanted.Spec)
+}
+
+// claimService writes the release's labels, annotations and owner.
+func claimService(service, wanted *corev1.Service) {
+	service.Labels = merged(service.Labels, wanted.Labels)
+	service.Annotations = merged(service.Annotations, wanted.Annotations)
+	if !equality.Semantic.DeepEqual(metav1.GetControllerOf(service), metav1.GetControllerOf(wanted)) {
+		service.OwnerReferences = wanted.OwnerReferences
+	}
+}
+
+// expose writes how the Service is reached. What the spec does not speak of
+// stays as it is.
+func expose(spec, wanted *corev1.ServiceSpec) {
+	if wanted.Type != "" {
+		spec.Type, spec.LoadBalancerSourceRanges = wanted.Type, wanted.LoadBalancerSourceRanges
+	}
+	if wanted.ExternalTrafficPolicy != "" {
+		spec.ExternalTrafficPolicy = wanted.ExternalTrafficPolicy
+	}
+	if wanted.InternalTrafficPolicy != nil {
+		spec.InternalTrafficPolicy = wanted.InternalTrafficPolicy
+	}
+	if wanted.SessionAffinity != "" {
+		spec.SessionAffinity = wanted.SessionAffinity
+	}
+	if spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		spec.SessionAffinityConfig = nil
+	}
+	if wanted.LoadBalancerClass != nil {
+		spec.LoadBalancerClass = wanted.LoadBalancerClass
+	}
 }

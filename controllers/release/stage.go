@@ -24,6 +24,8 @@ type outcome struct {
 	reason, message string
 	// stalled says that only a change by somebody helps.
 	stalled bool
+	// paused says that nothing is under way by somebody's wish.
+	paused bool
 	// again is when to look again although nothing was seen to change; 0 means
 	// that a watch will tell.
 	again time.Duration

@@ -18,13 +18,14 @@ func (catchUpStage) condition() string { return v1alpha1.ConditionCaughtUp }
 
 func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	v, p := s.target, s.plans[s.target.Version]
-	if v.Passed(v1alpha1.ConditionCaughtUp) {
+	ready, problem := s.workloadsReady(v, p)
+	// While it waits to go live its pods may have gone, as those of a version that was held do.
+	if v.Passed(v1alpha1.ConditionCaughtUp) && (ready || v.Role == ledger.Live) {
 		return passed("the follower is current and the pods are ready"), nil
 	}
 	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionCaughtUp); err != nil {
 		return outcome{}, err
 	}
-	ready, problem := s.workloadsReady(v, p)
 	if v.Checkpoint.Problem != nil {
 		return *s.stuckAt(v), nil
 	}

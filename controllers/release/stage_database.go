@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -19,6 +20,14 @@ type databaseStage struct{ *Reconciler }
 func (databaseStage) condition() string { return v1alpha1.ConditionDatabaseReady }
 
 func (st databaseStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
+	if p := s.plans[s.choice.version]; p != nil && (s.target == nil || s.target.Role != ledger.Live) {
+		if err := st.checkServices(ctx, s, p); err != nil {
+			return outcome{}, err
+		}
+	}
+	if s.target == nil && s.release.Spec.DryRun {
+		return st.plan(ctx, s)
+	}
 	if s.target == nil {
 		if err := st.begin(ctx, s); err != nil {
 			return outcome{}, err
@@ -98,7 +107,7 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 			return err
 		}
 	}
-	made := v.Build.String() + owner.digest() + app.digest()
+	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit())
 	if known, ok := st.equipped.Load(s.key() + " " + v.Version); ok && known == made {
 		return nil
 	}
@@ -123,7 +132,7 @@ func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Ve
 
 func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Version, sides ...*credentials) error {
 	for _, c := range sides {
-		role := versiondb.Role{Name: c.role, Password: c.password, Stamp: s.stamp(v), Members: s.operators()}
+		role := versiondb.Role{Name: c.role, Password: c.password, Stamp: s.stamp(v), Members: s.operators(), ConnectionLimit: s.connectionLimit()}
 		if err := versiondb.EnsureRole(ctx, s.sourcePool, role); err != nil {
 			return s.onSource(err)
 		}
@@ -144,6 +153,12 @@ func (st databaseStage) allowReading(ctx context.Context, s *scope, names versio
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	return versiondb.GrantReading(ctx, conn, names)
+}
+
+// connectionLimit is how many sessions each role of a version may have, 0 for
+// any number.
+func (s *scope) connectionLimit() int32 {
+	return ptr.Deref(s.release.Spec.Databases.ConnectionLimit, 0)
 }
 
 func (s *scope) stamp(v *ledger.Version) versiondb.Stamp {

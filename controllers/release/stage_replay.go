@@ -28,7 +28,7 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := st.begin(ctx, s, p); err != nil {
 		return outcome{}, err
 	}
-	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: skipping(p)})
+	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: append(skipping(p), pacing(p)...)})
 	switch {
 	case err != nil:
 		return outcome{}, err

@@ -82,8 +82,8 @@ func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (o
 		found.Report, found.Position, found.Detail = s.target.Checkpoint.Evidence, said.Position, said.summary()
 	}
 	if problem := judgeEvidence(s.target, found); problem != "" {
-		return blocked(v1alpha1.ReasonEvidenceRefused, fmt.Sprintf("Job %s is complete, but its evidence is refused: %s; delete the Job to have the database verified again",
-			state.job.Name, problem), pollSlow), nil
+		return blocked(v1alpha1.ReasonEvidenceRefused, fmt.Sprintf("Job %s is complete, but its evidence is refused: %s; raise spec.retry to %d to have the database verified again",
+			state.job.Name, problem, s.release.Spec.Retry+1), pollSlow), nil
 	}
 	if err := s.guarded(ctx, func() error { return s.forbidComparing(ctx, s.target) }); err != nil {
 		return outcome{}, err

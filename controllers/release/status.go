@@ -26,7 +26,7 @@ func (s *scope) fillStatus() {
 	if s.target != nil && followed(s.target) {
 		status.Lag = ptr.To(s.behind(s.target))
 	}
-	status.Versions = nil
+	status.Versions, status.Plan = nil, s.planned
 	for _, v := range s.versions {
 		status.Versions = append(status.Versions, s.versionStatus(v))
 	}

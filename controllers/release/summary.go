@@ -17,6 +17,7 @@ func (s *scope) summarize(way outcome) {
 	s.summarizeReady(way)
 	s.summarizeProgress(way)
 	s.summarizeAvailable()
+	s.summarizeSuspended()
 	if s.ledger != nil {
 		status, reason, message := judgeRollback(s)
 		s.setCondition(v1alpha1.ConditionRollbackReady, status, reason, message)
@@ -58,6 +59,7 @@ func (s *scope) summarizeProgress(way outcome) {
 		reason, message = v1alpha1.ReasonSettled, "nothing is left to do"
 	case way.stalled:
 		stalled = metav1.ConditionTrue
+	case way.paused:
 	default:
 		reconciling = metav1.ConditionTrue
 	}

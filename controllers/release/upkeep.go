@@ -34,7 +34,7 @@ func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time
 		pods := follow && now.Sub(*v.WarmSince) < keep.pods
 		return needs{follower: wanted || follow, pods: wanted || pods, preview: wanted}
 	case ledger.Candidate:
-		verified := wanted && v.Passed(v1alpha1.ConditionVerified)
+		verified := wanted && v.Held == nil && v.Passed(v1alpha1.ConditionVerified)
 		return needs{follower: verified, pods: verified, preview: verified}
 	}
 	return needs{}
@@ -87,6 +87,9 @@ func (r *Reconciler) upkeep(ctx context.Context, s *scope) error {
 			problems = append(problems, fmt.Errorf("look after version %s: %w", v.Version, err))
 		}
 	}
+	if err := r.tidy(ctx, s); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }
 
@@ -94,8 +97,20 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	if v.Role == ledger.Retiring {
 		return r.retire(ctx, s, v)
 	}
+	if v.Role == ledger.Candidate && v.Held != nil {
+		if err := r.stopJobs(ctx, s, v); err != nil {
+			return err
+		}
+	}
+	target := s.target
+	if s.halted() {
+		if v == target && v.Role == ledger.Candidate && v.Held == nil {
+			return nil // it is left as it is
+		}
+		target = nil
+	}
 	keep := keepingOf(&s.release.Spec)
-	need := needsOf(v, s.target, keep, isRecent(v, s.versions, keep.warm), s.now)
+	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
 	if (need.follower || need.pods) && v != s.target && s.existing[v.Database] {
 		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
 			return err
@@ -106,7 +121,7 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 			return err
 		}
 	}
-	if need.pods || v.Passed(v1alpha1.ConditionCaughtUp) || v.Role == ledger.Warm {
+	if need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm {
 		if err := r.ensureWorkloads(ctx, s, v, need.pods); err != nil {
 			return err
 		}

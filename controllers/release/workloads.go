@@ -80,15 +80,48 @@ func (r *Reconciler) ensureWorkloads(ctx context.Context, s *scope, v *ledger.Ve
 	}
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
-		replicas := ptr.Deref(workload.Replicas, 1)
-		if !run || workload.Exclusive && !s.mayRunExclusive(v, workload.Name) {
-			replicas = 0
-		}
-		if err := r.convergeDeployment(ctx, s, renderWorkload(s, v, p, c, workload, replicas)); err != nil {
+		if err := r.ensureWorkload(ctx, s, v, p, c, workload, run && s.mayRun(v, workload)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope, v *ledger.Version, p *plan, c *credentials, workload *v1alpha1.Workload, runs bool) error {
+	wanted := s.size(v, workload)
+	if !runs {
+		wanted = size{}
+	}
+	deployment := renderWorkload(s, v, p, c, workload, wanted.replicas)
+	converge := r.convergeDeployment
+	if wanted.scaled {
+		converge = func(ctx context.Context, s *scope, d *appsv1.Deployment) error {
+			return r.convergeScaled(ctx, s, d, wanted.replicas)
+		}
+	}
+	if err := converge(ctx, s, deployment); err != nil {
+		return err
+	}
+	return r.ensureCompanions(ctx, s, v, workload, runs)
+}
+
+// mayRun reports whether a workload may have pods now: all may but exclusive
+// ones that have to wait.
+func (s *scope) mayRun(v *ledger.Version, workload *v1alpha1.Workload) bool {
+	if v.Role == ledger.Live {
+		return !workload.Exclusive || s.inTheWay(v, workload.Name) == ""
+	}
+	return !workload.Exclusive && !s.exclusiveNow(workload.Name)
+}
+
+// exclusiveNow reports whether the live version has a workload of that name
+// which is exclusive, whatever it was in other versions.
+func (s *scope) exclusiveNow(workload string) bool {
+	live := s.live()
+	if live == nil || s.plans[live.Version] == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.plans[live.Version].Workloads, func(w v1alpha1.Workload) bool { return w.Name == workload && w.Exclusive })
 }
 
 func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, workload *v1alpha1.Workload, replicas int32) *appsv1.Deployment {
@@ -135,31 +168,60 @@ func planMissing(v *ledger.Version) error {
 	return fmt.Errorf("the ControllerRevision of version %s is gone; set spec.version to it once, so that it is frozen again", v.Version)
 }
 
-// mayRunExclusive reports whether the exclusive workload may run for v: v is
-// live and no pod of another version's is left.
-func (s *scope) mayRunExclusive(v *ledger.Version, workload string) bool {
-	if v.Role != ledger.Live {
-		return false
-	}
+// inTheWay names the pods of other versions for which an exclusive workload
+// waits. A pod on a node that does not answer is one: it may still be at work.
+// One that has ended is not, although its object is kept.
+func (s *scope) inTheWay(v *ledger.Version, workload string) string {
+	var names []string
 	for i := range s.pods {
-		labels := s.pods[i].Labels
-		if labels[v1alpha1.LabelWorkload] == workload && labels[v1alpha1.LabelVersion] != v.Version {
-			return false
+		pod := &s.pods[i]
+		if pod.Labels[v1alpha1.LabelWorkload] == workload && pod.Labels[v1alpha1.LabelVersion] != v.Version && !ended(pod) {
+			names = append(names, pod.Name)
 		}
 	}
-	return true
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// exclusiveWaits says for which pods an exclusive workload of the live version
+// waits, nil when for none.
+func (s *scope) exclusiveWaits() *outcome {
+	live := s.live()
+	if live == nil || s.plans[live.Version] == nil {
+		return nil
+	}
+	for i := range s.plans[live.Version].Workloads {
+		workload := &s.plans[live.Version].Workloads[i]
+		if !workload.Exclusive {
+			continue
+		}
+		if pods := s.inTheWay(live, workload.Name); pods != "" {
+			result := waiting(v1alpha1.ReasonDraining, fmt.Sprintf(
+				"exclusive workload %s of version %s starts when the pods of other versions are gone from the API (%s); if their node does not answer, delete the node, or the pods with --force once nothing of them runs",
+				workload.Name, live.Version, pods), 0)
+			return &result
+		}
+	}
+	return nil
+}
+
+// ended reports whether nothing of a pod runs any more.
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // workloadsReady judges the pods of a version's workloads that run before it
 // is live: all there, or what keeps them.
 func (s *scope) workloadsReady(v *ledger.Version, p *plan) (ready bool, problem verdict) {
 	ready = true
-	for _, workload := range p.Workloads {
-		if workload.Exclusive {
+	for i := range p.Workloads {
+		workload := &p.Workloads[i]
+		if !s.mayRun(v, workload) {
 			continue
 		}
+		// One that was scaled down has all the pods that it should have, and is not ready.
 		d := s.deployment(v, workload.Name)
-		if d == nil || !rolledOut(d) {
+		if d == nil || !rolledOut(d) || ptr.Deref(d.Spec.Replicas, 1) != s.size(v, workload).replicas {
 			ready = false
 		}
 	}
@@ -198,8 +260,7 @@ func (s *scope) undrained(v *ledger.Version) string {
 	var names []string
 	for i := range s.pods {
 		pod := &s.pods[i]
-		ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-		if isWorkloadOf(pod.Labels, v) && !ended && pod.Annotations[v1alpha1.AnnotationDrained] != current {
+		if isWorkloadOf(pod.Labels, v) && !ended(pod) && pod.Annotations[v1alpha1.AnnotationDrained] != current {
 			names = append(names, pod.Name)
 		}
 	}
