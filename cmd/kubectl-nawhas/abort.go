@@ -12,9 +12,9 @@ func abortCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "abort [NAME]",
 		Short: "Give up the version that is on its way",
-		Long: "Give up the version that is on its way: sets spec.version to the version that is live.\n\n" +
-			"What Argo CD or Flux keeps as a repository has it is not changed, because they would change it back;\n" +
-			"--hold sets an annotation instead, which is stronger than spec.version.",
+		Long: "Give up the version that is on its way: sets spec.abort to it. Its Jobs are stopped and its pods ended, and\n" +
+			"what is live stays so, until another version is released or `kubectl nawhas retry` tries it again.\n\n" +
+			"--hold sets an annotation instead, which keeps the live version whatever spec.version says next.",
 		Example: "  kubectl nawhas abort nawhas\n" +
 			"  kubectl nawhas abort nawhas --hold",
 		Args:              cobra.MaximumNArgs(1),

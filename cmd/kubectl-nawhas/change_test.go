@@ -38,10 +38,20 @@ func TestPromoteWhereNobodyHasToApprove(t *testing.T) {
 func TestAbort(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("failed")
-	r.run("abort").expect(t, 0, "spec.version is 3.1.2")
-	if version := r.get("nawhas").Spec.Version; version != "3.1.2" {
-		t.Errorf("spec.version is %s", version)
+	r.run("abort").expect(t, 0, "version 3.2.0 is given up", "kubectl nawhas retry nawhas")
+	if spec := r.get("nawhas").Spec; spec.Version != "3.2.0" || spec.Abort != "3.2.0" {
+		t.Errorf("spec.version is %s and spec.abort %s", spec.Version, spec.Abort)
 	}
+	r.run("abort").expect(t, exitFailed, "given up already", "kubectl nawhas retry")
+	r.run("retry").expect(t, 0, "version 3.2.0 is tried again (spec.retry is 1)")
+	if spec := r.get("nawhas").Spec; spec.Abort != "" || spec.Retry != 1 {
+		t.Errorf("spec.abort is %s and spec.retry %d", spec.Abort, spec.Retry)
+	}
+}
+
+func TestAbortOfWhatIsLive(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("switched")
 	r.run("abort").expect(t, exitFailed, "nothing to give up", "kubectl nawhas rollback")
 }
 
@@ -167,12 +177,25 @@ func TestRetryOfAVersionThatWasSentBack(t *testing.T) {
 func TestSuspendAndResume(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("waiting")
-	r.run("resume").expect(t, exitFailed, "no version is held")
-	r.run("suspend").expect(t, 0, "version 3.1.2 is held live")
+	r.run("resume").expect(t, exitFailed, "not suspended, and no version is held")
+	r.run("suspend").expect(t, 0, "nothing is begun, switched or removed until `kubectl nawhas resume nawhas")
+	if !r.get("nawhas").Spec.Suspend {
+		t.Fatal("spec.suspend is false")
+	}
+	r.run("suspend").expect(t, exitFailed, "suspended already", "kubectl nawhas resume")
+	r.run("resume").expect(t, 0, "the release goes on; spec.version is 3.2.0")
+	if r.get("nawhas").Spec.Suspend {
+		t.Error("spec.suspend is true")
+	}
+}
+
+func TestAbortAndHoldAndResume(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("waiting")
+	r.run("abort", "--hold").expect(t, 0, "version 3.1.2 is held live")
 	if now := r.get("nawhas"); now.Annotations[v1alpha1.AnnotationHold] != "3.1.2" || now.Spec.Version != "3.2.0" {
 		t.Fatalf("%v, spec.version %s", now.Annotations, now.Spec.Version)
 	}
-	r.run("suspend").expect(t, exitFailed, "version 3.1.2 is held already", "kubectl nawhas resume")
 	r.run("abort").expect(t, exitFailed, "held live already")
 	r.run("resume").expect(t, 0, "version 3.1.2 is no longer held; spec.version is 3.2.0")
 	if held, is := r.get("nawhas").Annotations[v1alpha1.AnnotationHold]; is {

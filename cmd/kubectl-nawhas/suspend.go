@@ -10,9 +10,10 @@ func suspendCommand(s *session) *cobra.Command {
 	var try bool
 	cmd := &cobra.Command{
 		Use:   "suspend [NAME]",
-		Short: "Keep what is live live, whatever spec.version says",
-		Long: "Keep what is live live, whatever spec.version says, until `kubectl nawhas resume`: sets the annotation\n" +
-			"releases.nawhas.com/hold to the live version. To hold an earlier one: `kubectl nawhas rollback --hold`.",
+		Short: "Stop a release where it is",
+		Long: "Stop a release where it is, until `kubectl nawhas resume`: sets spec.suspend. No step is begun, nothing is\n" +
+			"switched, sent back or removed; what is live or warm is looked after. To go back and stay there:\n" +
+			"`kubectl nawhas rollback --hold`.",
 		Example:           "  kubectl nawhas suspend nawhas",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: s.completeRelease,
@@ -26,9 +27,9 @@ func resumeCommand(s *session) *cobra.Command {
 	var try bool
 	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
-		Short: "Let spec.version count again after suspend or --hold",
-		Long: "Let spec.version count again: removes the annotation releases.nawhas.com/hold, which suspend and --hold set.\n" +
-			"The version in spec.version then goes live as any other; `kubectl nawhas plan` says how.",
+		Short: "Let a release go on after suspend or --hold",
+		Long: "Let a release go on: ends what suspend began, and removes the annotation releases.nawhas.com/hold, which --hold\n" +
+			"sets. The version in spec.version then goes live as any other; `kubectl nawhas plan` says how.",
 		Example:           "  kubectl nawhas resume nawhas",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: s.completeRelease,

@@ -87,18 +87,28 @@ func Promotion(release *v1alpha1.NawhasRelease) (Change, error) {
 	return Change{Say: fmt.Sprintf("version %s may go live", version), apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = version }}, nil
 }
 
-// Abort gives up the version that is on its way: the live one is wanted again.
+// Abort gives up the version that is on its way: its steps are stopped, and what
+// is live stays so. Where a repository decides about that field, hold keeps the
+// live version by an annotation instead.
 func Abort(release *v1alpha1.NawhasRelease, hold bool) (Change, error) {
-	live := release.Status.Live
+	live, version := release.Status.Live, release.Spec.Version
 	switch {
-	case live == "":
-		return Change{}, refusal("Correct the release, or delete it.", "no version is live yet, so that there is none to stay with")
-	case live == release.Spec.Version:
+	case live == version:
 		return Change{}, refusal("To go back to the version before it: `kubectl nawhas rollback`.", "version %s is live: there is nothing to give up", live)
-	case release.Annotations[v1alpha1.AnnotationHold] == live:
+	case release.Spec.Abort == version:
+		return Change{}, refusal("To try it again: `kubectl nawhas retry`.", "version %s is given up already", version)
+	case live != "" && release.Annotations[v1alpha1.AnnotationHold] == live:
 		return Change{}, refusal("Nothing else goes live until `kubectl nawhas resume`.", "version %s is held live already", live)
+	case hold && live == "":
+		return Change{}, refusal("Leave --hold out.", "no version is live yet, so that there is none to hold")
+	case hold:
+		return goTo(release, live, true)
 	}
-	return goTo(release, live, hold)
+	if tool := managerOf(release, "f:spec", "f:abort"); tool != "" {
+		return Change{}, refusal("Set spec.abort: "+version+" there; or, if it has to be now, use --hold.", "%s owns spec.abort and would undo this", tool)
+	}
+	return Change{Say: fmt.Sprintf("version %s is given up; to try it again: kubectl nawhas retry %s -n %s", version, release.Name, release.Namespace),
+		apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Abort = version }}, nil
 }
 
 // Rollback goes back to a version that was live before; the one that was live
@@ -188,34 +198,51 @@ func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, e
 	return Wish(version), nil
 }
 
-// Suspend keeps what is live live, whatever spec.version says.
+// Suspend stops the release where it is.
 func Suspend(release *v1alpha1.NawhasRelease) (Change, error) {
-	held, live := release.Annotations[v1alpha1.AnnotationHold], release.Status.Live
-	switch {
-	case held != "":
-		return Change{}, refusal("To let the release go on: `kubectl nawhas resume`.", "version %s is held already", held)
-	case live == "":
-		return Change{}, refusal("Correct the release, or delete it.", "no version is live yet, so that there is none to stay with")
+	if release.Spec.Suspend {
+		return Change{}, refusal("To let it go on: `kubectl nawhas resume`.", "release %s is suspended already", release.Name)
 	}
-	return goTo(release, live, true)
+	if tool := managerOf(release, "f:spec", "f:suspend"); tool != "" {
+		return Change{}, refusal("Set spec.suspend: true there.", "%s owns spec.suspend and would undo this", tool)
+	}
+	return Change{Say: "nothing is begun, switched or removed until `kubectl nawhas resume " + release.Name + " -n " + release.Namespace + "`",
+		apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Suspend = true }}, nil
 }
 
-// Resume removes the annotation that holds a version.
+// Resume lets the release go on: it ends a suspension, and removes the
+// annotation that holds a version.
 func Resume(release *v1alpha1.NawhasRelease) (Change, error) {
 	held := release.Annotations[v1alpha1.AnnotationHold]
-	if held == "" {
-		return Change{}, refusal("`kubectl nawhas status` tells what the release waits for.", "no version is held")
+	if held == "" && !release.Spec.Suspend {
+		return Change{}, refusal("`kubectl nawhas status` tells what the release waits for.", "the release is not suspended, and no version is held")
 	}
-	return Change{Say: fmt.Sprintf("version %s is no longer held; spec.version is %s", held, release.Spec.Version),
-		apply: func(r *v1alpha1.NawhasRelease) { delete(r.Annotations, v1alpha1.AnnotationHold) }}, nil
+	if tool := managerOf(release, "f:spec", "f:suspend"); release.Spec.Suspend && tool != "" {
+		return Change{}, refusal("Take spec.suspend away there.", "%s owns spec.suspend and would undo this", tool)
+	}
+	said := fmt.Sprintf("the release goes on; spec.version is %s", release.Spec.Version)
+	if held != "" {
+		said = fmt.Sprintf("version %s is no longer held; spec.version is %s", held, release.Spec.Version)
+	}
+	return Change{Say: said, apply: func(r *v1alpha1.NawhasRelease) {
+		delete(r.Annotations, v1alpha1.AnnotationHold)
+		r.Spec.Suspend = false
+	}}, nil
 }
 
-// Again tries a version again that was sent back: it raises spec.retry.
+// Again tries a version again that was sent back or given up, or a step of it
+// that failed: it raises spec.retry, and takes spec.abort away.
 func Again(release *v1alpha1.NawhasRelease) (Change, error) {
-	if tool := managerOf(release, "f:spec", "f:retry"); tool != "" {
-		return Change{}, refusal(fmt.Sprintf("Set spec.retry: %d there.", release.Spec.Retry+1), "%s owns spec.retry and would undo this", tool)
+	for _, field := range []string{"retry", "abort"} {
+		if tool := managerOf(release, "f:spec", "f:"+field); tool != "" {
+			return Change{}, refusal(fmt.Sprintf("Set spec.retry: %d there, without spec.abort.", release.Spec.Retry+1), "%s owns spec.%s and would undo this", tool, field)
+		}
 	}
 	next := release.Spec.Retry + 1
-	return Change{Say: fmt.Sprintf("version %s is tried again (spec.retry is %d)", release.Spec.Version, next),
-		apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = next }}, nil
+	return Change{Say: fmt.Sprintf("version %s is tried again (spec.retry is %d)", release.Spec.Version, next), apply: func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Retry = next
+		if r.Spec.Abort == r.Spec.Version {
+			r.Spec.Abort = ""
+		}
+	}}, nil
 }

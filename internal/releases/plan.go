@@ -30,7 +30,44 @@ func Plan(release *v1alpha1.NawhasRelease, version string) []string {
 	for i, step := range slices.Concat(planBuild(release, version, kept), planSwitch(release, version)) {
 		lines = append(lines, fmt.Sprintf("  %d. %s", i+1, step))
 	}
-	return append(lines, planDuration(release))
+	return append(lines, planCosts(release, version)...)
+}
+
+// planCosts says what building takes: by the operator's own plan, if spec.dryRun
+// asked for one, and otherwise by what the live version took.
+func planCosts(release *v1alpha1.NawhasRelease, version string) []string {
+	if plan := release.Status.Plan; plan != nil && plan.Version == version {
+		for _, condition := range release.Status.Conditions {
+			if condition.Type == v1alpha1.ConditionDatabaseReady && condition.Reason == v1alpha1.ReasonDryRun {
+				return []string{"The operator says: " + condition.Message + "."}
+			}
+		}
+	}
+	lines := []string{planDuration(release)}
+	live := versionOf(release, release.Status.Live)
+	if live == nil || live.Checkpoint == nil {
+		return lines
+	}
+	events := *live.Checkpoint + ptr.Deref(live.Lag, 0)
+	text := fmt.Sprintf("The log has at most %d events", events)
+	if took := stageDuration(live, v1alpha1.ConditionReplayed); took > 0 && live.Verification != nil && live.Verification.Events > 0 {
+		rate := max(1, int64(float64(live.Verification.Events)/took.Seconds()))
+		if limit := release.Spec.Replay.MaxEventsPerSecond; limit > 0 {
+			rate = min(rate, limit)
+		}
+		text += fmt.Sprintf("; at %d events/s, as version %s was replayed, step 3 takes about %s", rate, live.Version,
+			duration(time.Duration(float64(events)/float64(rate)*float64(time.Second)).Round(time.Second)))
+	}
+	return append(lines, text+".", "With spec.dryRun: true beside the version, the operator says what disk and connections it would take, and does not begin.")
+}
+
+func stageDuration(v *v1alpha1.VersionStatus, name string) time.Duration {
+	for _, stage := range v.Stages {
+		if stage.Name == name {
+			return stage.Duration.Duration
+		}
+	}
+	return 0
 }
 
 func planBuild(release *v1alpha1.NawhasRelease, version string, kept *v1alpha1.VersionStatus) []string {

@@ -12,18 +12,17 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
-// Retry tries the wanted version again: one that was sent back by raising
-// spec.retry, a step that failed by deleting its Job, which the operator then
-// makes anew. It returns what it did. With try nothing is stored.
+// Retry tries the wanted version again: one that was sent back or given up by
+// raising spec.retry, a step that failed by deleting its Job, which the operator
+// then makes anew; that is of use also where a repository owns spec.retry. It
+// returns what it did. With try nothing is stored.
 func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, try bool) (string, error) {
-	for _, v := range release.Status.Versions {
-		if v.Version == release.Spec.Version && v.Held != "" {
-			change, err := Again(release)
-			if err != nil {
-				return "", err
-			}
-			return change.Say, c.Apply(ctx, release, change, try)
+	if wanted := versionOf(release, release.Spec.Version); wanted != nil && wanted.Held != "" || release.Spec.Abort == release.Spec.Version {
+		change, err := Again(release)
+		if err != nil {
+			return "", err
 		}
+		return change.Say, c.Apply(ctx, release, change, try)
 	}
 	jobs, err := c.Jobs(ctx, release.Name)
 	if err != nil {
