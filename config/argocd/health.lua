@@ -32,7 +32,7 @@ elseif is("Stalled", "True") then
   health.status, health.message = "Degraded", message("Stalled")
 elseif ready == nil then
   return health
-elseif ready.reason == "AwaitingApproval" then
+elseif ready.reason == "AwaitingApproval" or ready.reason == "Suspended" or ready.reason == "DryRun" then
   health.status, health.message = "Suspended", ready.message
 elseif not is("Ready", "True") then
   health.message = ready.message

@@ -66,6 +66,17 @@ func TestHealth(t *testing.T) {
 	captured := func(name string) func(*testing.T) map[string]any {
 		return func(t *testing.T) map[string]any { return release(t, name) }
 	}
+	waits := func(reason string) func(*testing.T) map[string]any {
+		return set(func(m map[string]any) {
+			setCondition(m, "Ready", "False")
+			conditions, _ := at(m, "status", "conditions").([]any)
+			for _, condition := range conditions {
+				if condition, _ := condition.(map[string]any); condition["type"] == "Ready" {
+					condition["reason"], condition["message"] = reason, "version 3.2.0 is not live"
+				}
+			}
+		})
+	}
 	for name, test := range map[string]struct {
 		manifest func(*testing.T) map[string]any
 		status   string
@@ -75,6 +86,8 @@ func TestHealth(t *testing.T) {
 		"live":                       {captured("live"), "Healthy", "version 3.1.2 is live"},
 		"another is being built":     {captured("candidate"), "Progressing", ""},
 		"awaiting approval":          {captured("awaiting-approval"), "Suspended", "approved"},
+		"suspended":                  {waits("Suspended"), "Suspended", "is not live"},
+		"a dry run":                  {waits("DryRun"), "Suspended", "is not live"},
 		"held by an annotation":      {captured("held"), "Suspended", "releases.nawhas.com/hold holds version 3.1.2"},
 		"sent back":                  {captured("sent-back"), "Degraded", "raise spec.retry"},
 		"a Secret is missing":        {captured("secret-missing"), "Degraded", "nawhas-source"},
