@@ -152,6 +152,7 @@ func TestAStaleOperatorCannotChangeAService(t *testing.T) {
 				w.until("live", isLive(next))
 				taken = true
 			}}
+			stale.Secrets.Cached = stale.Client
 
 			for range passes {
 				_, _ = stale.Reconcile(t.Context(), w.request())
