@@ -37,6 +37,9 @@ type use struct{ source, databases string }
 
 type openLedger struct {
 	digest string
+	// pool is the one that it was opened on: a server that no release named for a
+	// while has another since.
+	pool   *pgxpool.Pool
 	ledger *ledger.Ledger
 }
 
@@ -162,10 +165,10 @@ func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool,
 	s.mu.Lock()
 	before, ok := s.ledgers[release]
 	s.mu.Unlock()
-	if ok && before.digest == c.digest() {
+	if ok && before.digest == c.digest() && before.pool == pool {
 		return before.ledger, nil
 	}
-	open := openLedger{digest: c.digest()}
+	open := openLedger{digest: c.digest(), pool: pool}
 	var err error
 	if known, parseErr := uuid.Parse(installation); parseErr == nil {
 		open.ledger, err = ledger.OpenKnown(ctx, pool, release, holder, known)
