@@ -25,7 +25,7 @@ help: ## Say what can be made
 .DEFAULT_GOAL := help
 
 .PHONY: generate
-generate: bin/tools/controller-gen bin/tools/crd-ref-docs ## Generate deep copies, the CRD, the operator's role and the reference docs/api.md
+generate: bin/tools/controller-gen bin/tools/crd-ref-docs ## Generate deep copies, the CRD, the operator's role, the chart's copies and the reference docs/api.md
 	bin/tools/controller-gen object paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
 	go run ./hack/crd config/crd/bases/releases.nawhas.com_nawhasreleases.yaml spec.workloads.template spec.workloads.autoscaling.metrics spec.workloads.autoscaling.behavior
@@ -33,6 +33,8 @@ generate: bin/tools/controller-gen bin/tools/crd-ref-docs ## Generate deep copie
 	cp config/crd/bases/releases.nawhas.com_nawhasreleases.yaml charts/nawhas-operator/files/crd.yaml
 	cp config/rbac/role.yaml charts/nawhas-operator/files/role.yaml
 	bin/tools/crd-ref-docs --log-level=ERROR --config=hack/reference/config.yaml --source-path=api/v1alpha1 --renderer=markdown --templates-dir=hack/reference/templates --output-path=docs/api.md
+	cp config/prometheus/rules.yaml charts/nawhas-operator/files/rules.yaml
+	cp config/grafana/releases.json charts/nawhas-operator/files/dashboard.json
 
 .PHONY: build
 build: ## Build the programs nawhas and manager for containers
@@ -110,6 +112,14 @@ test-platform: cluster-programs $(PLATFORM_TOOLS) bin/tools/promtool build-insta
 test-dashboard: ## Look at the dashboard in a real browser; pictures go to bin/dashboard
 	@command -v chromium >/dev/null || [ -n "$(CHROMIUM)" ] || apt-get install -qq --no-install-recommends chromium
 	@cd hack/browser && go test -count=1 -tags browser ./...
+
+.PHONY: test-monitoring
+test-monitoring: cluster-programs images broken-image bin/tools/prometheus bin/tools/gotestsum ## Have a real Prometheus watch a release through all the alerts, on a Kubernetes node
+	@go run ./hack/test monitoring
+
+.PHONY: test-argocd
+test-argocd: cluster-programs images broken-image argocd-customizations argocd-manifests bin/tools/argocd bin/tools/gotestsum ## Have a real Argo CD release versions from a Git repository, on a Kubernetes node
+	@go run ./hack/test argocd
 
 .PHONY: model
 model: ## Check the models of the protocol, and that their mutants are caught
@@ -204,6 +214,18 @@ bin/tools/crd-ref-docs: hack/reference/go.mod
 	@echo "building crd-ref-docs"
 	@cd hack/reference && go build -ldflags '-s -w' -o ../../$@ github.com/elastic/crd-ref-docs
 
+bin/tools/argocd: hack/argo/go.mod hack/argo/redis/main.go
+	@echo "building Argo CD, the first time about 5 minutes"
+	@cd hack/argo && go build -ldflags '-s -w' -o ../../bin/tools/argocd-redis ./redis && go build -ldflags '-s -w' -o ../../$@ github.com/argoproj/argo-cd/v3/cmd
+
+# What Argo CD is installed with: its definitions, and its settings as they come.
+.PHONY: argocd-manifests
+argocd-manifests:
+	@rm -rf bin/argocd && mkdir -p bin/argocd
+	@from=$$(cd hack/argo && go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v3)/manifests && \
+		cp -r $$from/crds bin/argocd/crds && cp -r $$from/base/config bin/argocd/config && chmod -R u+w bin/argocd && \
+		rm -f bin/argocd/*/kustomization.yaml
+
 # It needs a Kubernetes API of years ago, and so a module of its own.
 bin/tools/kube-score: hack/score/go.mod
 	@echo "building kube-score"
@@ -213,10 +235,11 @@ bin/tools/kwok: hack/kwok/go.mod
 	@echo "building KWOK, the first time about 2 minutes"
 	@cd hack/kwok && go build -ldflags '-s -w' -o ../../$@ sigs.k8s.io/kwok/cmd/kwok
 
-# Taken out of its package, which would start a server when installed.
-bin/tools/promtool:
-	@echo "unpacking promtool from the Debian package prometheus"
+# Taken out of their package, which would start a server when installed.
+bin/tools/promtool bin/tools/prometheus &:
+	@echo "unpacking prometheus and promtool from the Debian package prometheus"
 	@rm -rf bin/prometheus && mkdir -p bin/prometheus bin/tools
 	@cd bin/prometheus && { apt-get -o APT::Sandbox::User=root download -qq prometheus || { apt-get update -qq && apt-get -o APT::Sandbox::User=root download -qq prometheus; }; } && dpkg -x prometheus_*.deb . \
-		|| { echo "promtool cannot be had here; put one in PATH and run: touch $@"; exit 1; }
-	@mv bin/prometheus/usr/bin/promtool $@ && rm -rf bin/prometheus
+		|| { echo "Prometheus cannot be had here; put prometheus and promtool into bin/tools"; exit 1; }
+	@mv bin/prometheus/usr/bin/promtool bin/prometheus/usr/bin/prometheus bin/tools/ && rm -rf bin/prometheus
+	@touch bin/tools/promtool bin/tools/prometheus

@@ -60,6 +60,7 @@ func runParts(ctx context.Context, wanted []string) (bool, error) {
 		"lint": {"lint", lint}, "unit": {"unit", unit}, "integration": {"integration", integration},
 		"controllers": {"controllers", controllers}, "e2e": {"e2e", endToEnd}, "vulnerabilities": {"vulnerabilities", vulnerabilities},
 		"platform": {"platform", platform}, "crashes": {"crashes", crashes}, "faults": {"faults", faults},
+		"monitoring": {"monitoring", monitoring}, "argocd": {"argocd", argocd},
 	}
 	var total outcome
 	var lines []string

@@ -83,12 +83,19 @@ func crashes(ctx context.Context) outcome {
 // faultTests kill parts of the node that all others need.
 const faultTests = "^(TestFaults|TestAnOperatorKilledAtItsStagesIsReplaced)$"
 
-func endToEnd(ctx context.Context) outcome { return onNode(ctx, "e2e", "-test.skip="+faultTests) }
+func endToEnd(ctx context.Context) outcome { return onNode(ctx, "e2e", "e2e", "-test.skip="+faultTests) }
 
-func faults(ctx context.Context) outcome { return onNode(ctx, "faults", "-test.run="+faultTests) }
+func faults(ctx context.Context) outcome { return onNode(ctx, "faults", "e2e", "-test.run="+faultTests) }
 
-// onNode runs tests of test/e2e in the cluster's network.
-func onNode(ctx context.Context, name, which string) outcome {
+// monitoring has a real Prometheus watch a release.
+func monitoring(ctx context.Context) outcome { return onNode(ctx, "monitoring", "monitoring") }
+
+// argocd has a real Argo CD release versions.
+func argocd(ctx context.Context) outcome { return onNode(ctx, "argocd", "argocd") }
+
+// onNode runs tests of a folder of test/, which has its name as build tag, in the
+// cluster's network.
+func onNode(ctx context.Context, name, folder string, which ...string) outcome {
 	if reason := noCluster(); reason != "" {
 		return outcome{notRun: reason}
 	}
@@ -99,13 +106,13 @@ func onNode(ctx context.Context, name, which string) outcome {
 		"bin/images/manager.tar"); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("load the images: %w", err)}
 	}
-	binary := filepath.Join("bin", "test", "e2e.test")
-	if err := show(ctx, ".", "go", "test", "-tags", "e2e", "-c", "-o", binary, "./test/e2e"); err != nil {
+	binary := filepath.Join("bin", "test", name+".test")
+	if err := show(ctx, ".", "go", "test", "-tags", folder, "-c", "-o", binary, "./test/"+folder); err != nil {
 		return outcome{failed: 1, err: fmt.Errorf("build the tests: %w", err)}
 	}
 	// The binary, not go test, runs in the cluster's network, which has no way out.
-	return gotestsum(ctx, name, "hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/e2e",
-		binary, "-test.v=test2json", "-test.timeout=30m", "-test.parallel=4", which)
+	return gotestsum(ctx, name, append([]string{"hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/" + folder,
+		binary, "-test.v=test2json", "-test.timeout=30m", "-test.parallel=4"}, which...)...)
 }
 
 // noCluster says why this machine can run no cluster, or nothing.
