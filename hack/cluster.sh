@@ -4,6 +4,8 @@
 #
 #   cluster.sh up | down | load IMAGE.tar... | run PROGRAM...
 #
+# NAWHAS_CLUSTER=local asks for the node where the others could be had, too.
+#
 # run starts a program with KUBECONFIG and the addresses of Postgres set, in a
 # network from which both can be reached.
 set -eu
@@ -11,7 +13,9 @@ cd "$(dirname "$0")/.."
 name=nawhas
 
 choose() {
-	if [ -n "${KUBECONFIG:-}" ]; then
+	if [ -n "${NAWHAS_CLUSTER:-}" ]; then
+		echo "$NAWHAS_CLUSTER"
+	elif [ -n "${KUBECONFIG:-}" ]; then
 		echo given
 	elif command -v kind >/dev/null && docker info >/dev/null 2>&1; then
 		echo kind
