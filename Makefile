@@ -118,7 +118,7 @@ test-monitoring: cluster-programs images broken-image bin/tools/prometheus bin/t
 	@go run ./hack/test monitoring
 
 .PHONY: test-argocd
-test-argocd: cluster-programs images broken-image argocd-customizations argocd-manifests bin/tools/argocd bin/tools/gotestsum ## Have a real Argo CD release versions from a Git repository, on a Kubernetes node
+test-argocd: cluster-programs images broken-image argocd-customizations argocd-manifests bin/tools/argocd bin/tools/kustomize bin/tools/gotestsum ## Have a real Argo CD release versions from a Git repository, on a Kubernetes node
 	@go run ./hack/test argocd
 
 .PHONY: model

@@ -25,6 +25,9 @@ const metricPoints = 5
 func (r *Reconciler) checkMetrics(ctx context.Context, s *scope, live *ledger.Version, seen observation, until time.Time) observation {
 	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
 	defer cancel()
+	if len(s.release.Spec.Cutover.Checks) > 0 {
+		seen.again = soonest(pollProgress, seen.again)
+	}
 	var silent []string
 	for i := range s.release.Spec.Cutover.Checks {
 		check := &s.release.Spec.Cutover.Checks[i]
