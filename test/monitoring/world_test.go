@@ -30,7 +30,7 @@ const (
 )
 
 // events are enough for a replay to be seen at work.
-const events = 150_000
+const events = 80_000
 
 // world is a namespace with a release, and the Prometheus that watches it.
 type world struct {
