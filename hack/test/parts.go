@@ -83,9 +83,13 @@ func crashes(ctx context.Context) outcome {
 // faultTests kill parts of the node that all others need.
 const faultTests = "^(TestFaults|TestAnOperatorKilledAtItsStagesIsReplaced)$"
 
-func endToEnd(ctx context.Context) outcome { return onNode(ctx, "e2e", "e2e", "-test.skip="+faultTests) }
+func endToEnd(ctx context.Context) outcome {
+	return onNode(ctx, "e2e", "e2e", "-test.skip="+faultTests)
+}
 
-func faults(ctx context.Context) outcome { return onNode(ctx, "faults", "e2e", "-test.run="+faultTests) }
+func faults(ctx context.Context) outcome {
+	return onNode(ctx, "faults", "e2e", "-test.run="+faultTests)
+}
 
 // monitoring has a real Prometheus watch a release.
 func monitoring(ctx context.Context) outcome { return onNode(ctx, "monitoring", "monitoring") }
