@@ -91,7 +91,8 @@ func startCluster(ctx context.Context, programs, kwok, crds, out string) (*clust
 	if err := c.startControllers(absolute, kwok, out); err != nil {
 		return c, err
 	}
-	return c, c.makeNode(ctx)
+	err = c.makeNode(ctx)
+	return c, err
 }
 
 func (c *cluster) startControllers(programs, kwok, out string) error {
