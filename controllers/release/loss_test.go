@@ -142,17 +142,15 @@ func TestAStaleOperatorCannotChangeAService(t *testing.T) {
 			}
 			w.reconciler.Close()
 			w.reconciler = nil
-			stale := New(nil, w.recorder, DefaultSettings())
-			stale.Clock = w.clock
-			defer stale.Close()
 			taken := false
-			stale.Client = &interrupted{Client: cluster, version: version, before: func() {
+			stale := New(&interrupted{Client: cluster, version: version, before: func() {
 				w.restart(cluster)
 				w.release(next)
 				w.until("live", isLive(next))
 				taken = true
-			}}
-			stale.Secrets.Cached = stale.Client
+			}}, w.recorder, DefaultSettings())
+			stale.Clock = w.clock
+			defer stale.Close()
 
 			for range passes {
 				_, _ = stale.Reconcile(t.Context(), w.request())
