@@ -112,6 +112,21 @@ func TestSeveralReleasesAndNone(t *testing.T) {
 	p.sound()
 }
 
+func TestAVersionThatDoesNotGoOnIsCalledWhatItIs(t *testing.T) {
+	p := open(t, desk)
+	p.load()
+	for stage, says := range map[string]string{"RolledBack": "3.2.0 was sent back", "Aborted": "3.2.0 was given up", "Suspended": "3.2.0 is suspended"} {
+		release := recorded(t, "failed")
+		release.Stage, release.Message = stage, "as somebody wanted"
+		if stage != "Suspended" {
+			release.Versions[0].Held = "its pods were not ready"
+		}
+		p.show(release)
+		p.shows("Version 3.1.2 is live; "+says, "as somebody wanted")
+	}
+	p.sound()
+}
+
 func TestTroubleIsToldAndOver(t *testing.T) {
 	p := open(t, desk)
 	p.show(recorded(t, "settled"))

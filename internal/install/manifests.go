@@ -69,7 +69,7 @@ func objectsOf(files fs.FS, folder string) ([]*unstructured.Unstructured, error)
 	}
 	var all []*unstructured.Unstructured
 	for _, resource := range kustomization.Resources {
-		found := []*unstructured.Unstructured{}
+		var found []*unstructured.Unstructured
 		name := path.Join(folder, resource)
 		if strings.HasSuffix(name, ".yaml") {
 			found, err = objectsIn(files, name)

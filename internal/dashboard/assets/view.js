@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 import { grouped, short, span, time } from "./format.js";
 import { lagChart } from "./lag.js";
 import { timeline } from "./timeline.js";
-import { headline, stageName, wantedOf, wayBack } from "./words.js";
+import { headline, roleOf, stageName, wantedOf, wayBack } from "./words.js";
 
 export function place({ cluster, namespace }) {
   return [cluster, cluster ? " · " : "", namespace ? h("b", null, namespace) : "all namespaces"];
@@ -53,12 +53,9 @@ function remark(release, wanted) {
   ];
 }
 
-const roles = { Candidate: "candidate", Live: "live", Warm: "warm", Retiring: "retiring" };
-
 function card(v, release, state, now) {
-  const role = roles[v.role] ?? v.role;
-  return h("li", { class: `card ${role}` },
-    h("p", { class: "role" }, v.held ? "sent back" : role),
+  return h("li", { class: `card ${v.role.toLowerCase()}` },
+    h("p", { class: "role" }, roleOf(v, release)),
     h("p", { class: "number" }, v.version),
     v.database ? h("p", { class: "database" }, v.database) : h("p", { class: "database" }, "no database yet"),
     h("dl", null,
