@@ -18,6 +18,7 @@ var watched = []struct{ group, resource string }{
 	{v1alpha1.GroupVersion.Group, "nawhasreleases"},
 	{"apps", "deployments"}, {"apps", "controllerrevisions"}, {"batch", "jobs"},
 	{"", "services"}, {"", "secrets"}, {"", "pods"}, {"discovery.k8s.io", "endpointslices"},
+	{"autoscaling", "horizontalpodautoscalers"}, {"policy", "poddisruptionbudgets"},
 }
 
 // RightsError says which rights the operator's service account lacks.
