@@ -185,7 +185,7 @@ func (w *world) program(tag string) (string, error) {
 // output is a file of the run's folder to which several may write, one after
 // the other.
 func (w *world) output(name string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(w.folder, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	file, err := os.OpenFile(filepath.Join(w.folder, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open a log: %w", err)
 	}

@@ -34,7 +34,7 @@ func final(object *corev1.Pod, code int) corev1.PodStatus {
 	if code != 0 {
 		phase = corev1.PodFailed
 	}
-	ended := corev1.ContainerStateTerminated{ExitCode: int32(code), StartedAt: object.CreationTimestamp, FinishedAt: now()}
+	ended := corev1.ContainerStateTerminated{ExitCode: int32(code), StartedAt: object.CreationTimestamp, FinishedAt: now()} //nolint:gosec // below 256
 	return corev1.PodStatus{
 		Phase: phase, StartTime: ptr.To(object.CreationTimestamp), Conditions: conditions(corev1.ConditionFalse),
 		ContainerStatuses: []corev1.ContainerStatus{container(object, 0, false, corev1.ContainerState{Terminated: &ended})},

@@ -225,7 +225,8 @@ func message(from io.Reader, header int) ([]byte, error) {
 		return nil, err
 	}
 	length := int(binary.BigEndian.Uint32(head[header-4:])) - 4
-	whole := append(head, make([]byte, length)...)
+	whole := make([]byte, header+length)
+	copy(whole, head)
 	if _, err := io.ReadFull(from, whole[header:]); err != nil {
 		return nil, err
 	}
