@@ -126,10 +126,10 @@ model: ## Check the models of the protocol, and that their mutants are caught
 	@go run ./hack/model
 
 SEEDS ?= 20
-SEED  ?= 0
+ONLY  ?= 0
 .PHONY: chaos
-chaos: chaos-programs ## Take releases through SEEDS random schedules of faults and kills, and audit them (SEED: one of them alone)
-	@bin/chaos/chaos --seeds $(SEEDS) --seed $(SEED)
+chaos: chaos-programs ## Take releases through SEEDS random schedules of faults and kills, and audit them (ONLY: one of them alone)
+	@bin/chaos/chaos --seeds $(SEEDS) --seed $(ONLY)
 
 .PHONY: chaos-points
 chaos-points: chaos-programs ## Add what is new to the list of side effects at which make chaos ends programs

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -91,7 +92,7 @@ func (s *summary) noticed(changes []change, r load.Result) {
 		fmt.Printf("%s → %s: both answered for %d ms; %d ms from asking to the last answer of %s; %d ms from the flip to its last new client\n",
 			made.from, made.to, overlap.Milliseconds(), total.Milliseconds(), made.from, settled.Milliseconds())
 		if made.mode == v1alpha1.CutoverStrict {
-			s.noticedStrictly(made, &r)
+			s.noticedStrictly(load.Span{From: made.asked, To: until}, &r)
 			continue
 		}
 		s.SwitchMillis = max(s.SwitchMillis, overlap.Milliseconds())
@@ -102,18 +103,15 @@ func (s *summary) noticed(changes []change, r load.Result) {
 }
 
 // noticedStrictly adds the pause of a switch in mode Strict. That a version which
-// lost its place asks to come again is no failure there.
-func (s *summary) noticedStrictly(made change, r *load.Result) {
-	within := load.Span{From: made.asked, To: made.done}
+// lost its place asks to come again is no failure there, as long as nodes lead
+// clients to it.
+func (s *summary) noticedStrictly(within load.Span, r *load.Result) {
 	silence, slowest := r.WritePause(within)
 	s.StrictPauseMillis = max(s.StrictPauseMillis, silence.Milliseconds())
 	s.StrictSlowestWriteMillis = max(s.StrictSlowestWriteMillis, slowest.Milliseconds())
-	refusals := 0
-	for _, f := range r.FailedWithin(within) {
-		if f.Refused {
-			refusals++
-		}
-	}
+	others := slices.DeleteFunc(slices.Clone(s.failures), func(f load.Failure) bool { return f.Refused && within.Has(f.At) })
+	refusals := len(s.failures) - len(others)
+	s.failures = others
 	s.StrictRefusals += int64(refusals)
 	s.FailedRequests -= int64(refusals)
 	fmt.Printf("  strictly: nobody's write was acknowledged for %d ms, the slowest took %d ms; %d attempts were told to come again\n",
@@ -135,6 +133,9 @@ func (s *summary) write(path string) error {
 }
 
 func (s *summary) print(c *cluster.Cluster) {
+	for _, failure := range s.failures[:min(len(s.failures), failuresShown)] {
+		fmt.Println("  failed:", failure)
+	}
 	fmt.Printf(`
 %s is live: %d events in, %d reciters and %d albums out
 lost %d, duplicated %d, reordered %d, wrong %d, behind %d   (bin/demo/summary.json)
@@ -145,9 +146,6 @@ Look around:
   hack/cluster.sh run %[15]s -n %s describe nr %s
 `, s.Live, s.Events, s.Reciters, s.Albums, s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.Behind,
 		s.Requests, s.RequestsPerSecond, s.FailedRequests, s.Acknowledged, s.StaleReads, c.KubectlPath(), namespace, release)
-	for _, failure := range s.failures[:min(len(s.failures), failuresShown)] {
-		fmt.Println("  failed:", failure)
-	}
 	if c.Local() {
 		fmt.Println(`  hack/cluster.sh run sh -c 'psql "$NAWHAS_AUDIT_URL" -l'`)
 	}

@@ -37,7 +37,7 @@ type change struct {
 	from, to string
 	mode     v1alpha1.CutoverMode
 	// flipped is when the Service led to the version.
-	asked, flipped, done time.Time
+	asked, flipped time.Time
 }
 
 // journey is where the release goes: to the next version, back, and forward
@@ -127,7 +127,6 @@ func (made *change) make(ctx context.Context, c *cluster.Cluster) error {
 		description, _ := c.Kubectl(context.WithoutCancel(ctx), "-n", namespace, "describe", "nawhasrelease", release)
 		return fmt.Errorf("%s did not go live: %w\n%s", made.to, err, description)
 	}
-	made.done = time.Now()
 	var seen bool
 	if made.flipped, seen = <-flipped; !seen {
 		return fmt.Errorf("the Service %s was not seen to lead to version %s", service, made.to)

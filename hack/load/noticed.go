@@ -5,7 +5,8 @@ import "time"
 // Span is a part of a load's time, its beginning included.
 type Span struct{ From, To time.Time }
 
-func (s Span) has(at time.Time) bool { return !at.Before(s.From) && at.Before(s.To) }
+// Has tells whether a time is in the span. Its end is not.
+func (s Span) Has(at time.Time) bool { return !at.Before(s.From) && at.Before(s.To) }
 
 // Whole is the time of the load.
 func (r *Result) Whole() Span { return Span{r.Began, r.Ended} }
@@ -16,12 +17,12 @@ func (r *Result) Whole() Span { return Span{r.Began, r.Ended} }
 func (r *Result) Overlap(within Span, from, to string) (overlap, total time.Duration) {
 	var first, last time.Time
 	for _, at := range r.Answers[to] {
-		if within.has(at) && (first.IsZero() || at.Before(first)) {
+		if within.Has(at) && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
 	}
 	for _, at := range r.Answers[from] {
-		if within.has(at) && at.After(last) {
+		if within.Has(at) && at.After(last) {
 			last = at
 		}
 	}
@@ -36,7 +37,7 @@ func (r *Result) Rate(within Span) float64 {
 	answers := 0
 	for _, times := range r.Answers {
 		for _, at := range times {
-			if within.has(at) {
+			if within.Has(at) {
 				answers++
 			}
 		}
@@ -48,7 +49,7 @@ func (r *Result) Rate(within Span) float64 {
 func (r *Result) FailedWithin(within Span) []Failure {
 	var failed []Failure
 	for _, f := range r.Failures {
-		if within.has(f.At) {
+		if within.Has(f.At) {
 			failed = append(failed, f)
 		}
 	}
@@ -61,7 +62,7 @@ func (r *Result) FailedWithin(within Span) []Failure {
 func (r *Result) WritePause(within Span) (silence, slowest time.Duration) {
 	last := within.From
 	for _, write := range r.Writes {
-		if !within.has(write.Ended) {
+		if !within.Has(write.Ended) {
 			continue
 		}
 		silence = max(silence, write.Ended.Sub(last))
@@ -76,7 +77,7 @@ func (r *Result) WritePause(within Span) (silence, slowest time.Duration) {
 func (r *Result) Settled(within Span, version string) time.Duration {
 	var settled time.Duration
 	for _, newcomer := range r.Newcomers {
-		if newcomer.Version == version && within.has(newcomer.Began) {
+		if newcomer.Version == version && within.Has(newcomer.Began) {
 			settled = max(settled, newcomer.Began.Sub(within.From))
 		}
 	}

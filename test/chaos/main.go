@@ -100,10 +100,10 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err := s.write(folder); err != nil {
 		return false, err
 	}
-	s.print()
+	s.print(o.seed == 0)
 	fmt.Printf("%.0f s; bin/chaos/summary.json\n", math.Round(time.Since(started).Seconds()))
 	for _, seed := range s.Failures {
-		fmt.Printf("  again: make chaos SEEDS=%d SEED=%d\n", o.seeds, seed)
+		fmt.Printf("  again: make chaos SEEDS=%d ONLY=%d\n", o.seeds, seed)
 	}
 	if o.seed != 0 {
 		return len(s.Failures) == 0, ctx.Err()

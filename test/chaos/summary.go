@@ -112,7 +112,9 @@ func (s *summary) write(folder string) error {
 	return nil
 }
 
-func (s *summary) print() {
+// print tells people. What a campaign did not come to is of no interest after
+// one run of it.
+func (s *summary) print(whole bool) {
 	fmt.Printf(`
 %d runs, %d kills at %d of %d points, %d writes of stale operators, %v
 %d requests, %d failed; %d acknowledged writes
@@ -120,7 +122,7 @@ lost %d, duplicated %d, reordered %d, wrong %d, own writes not seen %d, two live
 `, s.Runs, s.Kills, len(s.KillPointsHit), len(s.KillPoints), s.Stale, s.Faults, s.Requests, s.FailedRequests, s.Acknowledged,
 		s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.StaleReads, s.TwoLive, s.Stuck, s.Broken)
 	for _, point := range s.KillPoints {
-		if !slices.Contains(s.KillPointsHit, point) {
+		if whole && !slices.Contains(s.KillPointsHit, point) {
 			fmt.Println("  not hit:", point)
 		}
 	}
