@@ -117,12 +117,12 @@ func (p *albumsProjector) bury(a album, e *projection.Event) {
 	p.albums.Delete(a.ID)
 	p.tombstones.Put(tombstone{ID: a.ID, DeletedAt: e.RecordedAt})
 	a.Revision++
-	p.changes = append(p.changes, change{album: &a, deleted: true})
+	p.changes = append(p.changes, change{album: a, isAlbum: true, deleted: true})
 }
 
 func (p *albumsProjector) store(a album, e *projection.Event) {
 	a.Revision++
 	a.UpdatedAt = e.RecordedAt
 	p.albums.Put(a)
-	p.changes = append(p.changes, change{album: &a})
+	p.changes = append(p.changes, change{album: a, isAlbum: true})
 }

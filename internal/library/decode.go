@@ -69,7 +69,7 @@ func decodeAlbumCreated(raw []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	reciter, err := key("reciterId", p.reciterID)
+	reciter, err := p.reciterID.key("reciterId")
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func open(raw []byte, known []attribute) (payload, uuid.UUID, error) {
 	if err != nil {
 		return p, uuid.Nil, err
 	}
-	id, err := key("id", p.id)
+	id, err := p.id.key("id")
 	return p, id, err
 }
 
@@ -148,7 +148,7 @@ func (p *payload) require(all ...attribute) error {
 	}
 	for _, a := range all {
 		if p.attributes[a].value == nil {
-			return missing("attributes." + attributeNames[a])
+			return missing(attributeMembers[a])
 		}
 	}
 	return nil

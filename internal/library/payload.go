@@ -27,6 +27,10 @@ const (
 
 var attributeNames = [attributeCount]string{"name", "description", "avatar", "title", "year", "artwork"}
 
+// attributeMembers are the attributes' names in messages.
+var attributeMembers = [attributeCount]string{"attributes.name", "attributes.description", "attributes.avatar",
+	"attributes.title", "attributes.year", "attributes.artwork"}
+
 // Which attributes each kind of entity has.
 var (
 	ofReciters = []attribute{name, description, avatar}
@@ -57,10 +61,28 @@ func (t text) required(attribute *string) bool {
 // texts are the attributes in a payload.
 type texts [attributeCount]text
 
+// reference is a member that holds an id: absent or null, or a text.
+type reference struct {
+	given, malformed bool
+	id               uuid.UUID
+}
+
+// key is the id of a member that must have one.
+func (r reference) key(member string) (uuid.UUID, error) {
+	switch {
+	case !r.given:
+		return uuid.Nil, missing(member)
+	case r.malformed:
+		return uuid.Nil, shapeError("an id is not a UUID")
+	}
+	return r.id, nil
+}
+
 // payload is what an event of the library holds, whatever its kind. Members
 // that are not listed are passed over: a later edition may have written them.
 type payload struct {
-	id, reciterID, path text
+	id, reciterID reference
+	path          text
 	// attributes counts only if it was an object.
 	attributes    texts
 	hasAttributes bool
@@ -89,9 +111,9 @@ func parsePayload(raw []byte, known []attribute) (payload, error) {
 	err := p.object("", func(member string) error {
 		switch member {
 		case "id":
-			return p.text(member, &all.id)
+			return p.reference(member, &all.id)
 		case "reciterId":
-			return p.text(member, &all.reciterID)
+			return p.reference(member, &all.reciterID)
 		case "path":
 			return p.text(member, &all.path)
 		case "attributes":
@@ -113,7 +135,7 @@ func (p *parser) attributes(all *payload, known []attribute) error {
 	return p.object("attributes", func(member string) error {
 		for _, a := range known {
 			if attributeNames[a] == member {
-				return p.text("attributes."+attributeNames[a], &all.attributes[a])
+				return p.text(attributeMembers[a], &all.attributes[a])
 			}
 		}
 		return p.SkipValue()
@@ -181,6 +203,24 @@ func (p *parser) text(what string, into *text) error {
 	return p.expected(what, "a text")
 }
 
+// reference reads an id or null. No text is made of the id, which is in every
+// payload.
+func (p *parser) reference(what string, into *reference) error {
+	switch p.PeekKind() {
+	case 'n':
+		*into = reference{}
+		return p.SkipValue()
+	case '"':
+		if err := p.unquote(); err != nil {
+			return err
+		}
+		id, err := uuid.ParseBytes(p.scratch)
+		*into = reference{given: true, malformed: err != nil, id: id}
+		return nil
+	}
+	return p.expected(what, "a text")
+}
+
 // unquote reads a string into scratch.
 func (p *parser) unquote() error {
 	value, err := p.ReadValue()
@@ -237,15 +277,3 @@ func shapeOf(err error) error {
 }
 
 func missing(member string) error { return shapeError(member + " is missing") }
-
-// key is a member that must be an id.
-func key(member string, t text) (uuid.UUID, error) {
-	if t.value == nil {
-		return uuid.Nil, missing(member)
-	}
-	id, err := uuid.Parse(*t.value)
-	if err != nil {
-		return uuid.Nil, shapeError("an id is not a UUID")
-	}
-	return id, nil
-}

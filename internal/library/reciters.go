@@ -126,7 +126,7 @@ func (p *recitersProjector) remove(e *projection.Event, body *reciterDeleted) pr
 	p.reciters.Delete(r.ID)
 	p.tombstones.Put(tombstone{ID: r.ID, DeletedAt: e.RecordedAt})
 	r.Revision++
-	p.changes = append(p.changes, change{reciter: &r, deleted: true})
+	p.changes = append(p.changes, change{reciter: r, deleted: true})
 	return ""
 }
 
@@ -158,7 +158,7 @@ func (p *recitersProjector) store(r reciter, e *projection.Event) {
 	r.Revision++
 	r.UpdatedAt = e.RecordedAt
 	p.reciters.Put(r)
-	p.changes = append(p.changes, change{reciter: &r})
+	p.changes = append(p.changes, change{reciter: r})
 }
 
 // kinds are events of version 1 by their names.

@@ -13,9 +13,10 @@ import (
 // change is what one event did to one entity: the entity as it is now or, if
 // it was deleted, as it was last.
 type change struct {
-	reciter *reciter
-	album   *album
-	deleted bool
+	// reciter or album is what it is now, or was; isAlbum tells which.
+	reciter          reciter
+	album            album
+	isAlbum, deleted bool
 }
 
 // revisionsProjector keeps the table revisions: one row for every change of an
@@ -39,13 +40,13 @@ func (p *revisionsProjector) Needs(*projection.Event) bool { return false }
 func (p *revisionsProjector) Apply(e *projection.Event) (projection.Outcome, error) {
 	changes := p.changes
 	p.changes = p.changes[:0]
-	for _, c := range changes {
-		p.record(e, c)
+	for i := range changes {
+		p.record(e, &changes[i])
 	}
 	return "", nil
 }
 
-func (p *revisionsProjector) record(e *projection.Event, c change) {
+func (p *revisionsProjector) record(e *projection.Event, c *change) {
 	p.entity, p.content = c.describe(p.entity[:0], p.content[:0])
 	row := p.revisions.Row()
 	row.UUID(revisionID(p.entity, c.version()))
@@ -64,10 +65,10 @@ func revisionID(entity []byte, version int32) uuid.UUID {
 }
 
 func (c *change) version() int32 {
-	if c.reciter != nil {
-		return c.reciter.Revision
+	if c.isAlbum {
+		return c.album.Revision
 	}
-	return c.album.Revision
+	return c.reciter.Revision
 }
 
 // describe appends the entity's name and the whole entity. The content is
@@ -77,7 +78,8 @@ func (c *change) describe(entity, b []byte) (name, content []byte) {
 	if c.deleted {
 		b = append(b, `"deleted":true,`...)
 	}
-	if r := c.reciter; r != nil {
+	if !c.isAlbum {
+		r := &c.reciter
 		entity = appendID(append(entity, "reciter:"...), r.ID)
 		b = appendReference(b, "id", r.ID)
 		b = appendMember(b, "name", r.Name)
@@ -86,7 +88,7 @@ func (c *change) describe(entity, b []byte) (name, content []byte) {
 		b = appendOptional(b, "avatar", r.Avatar)
 		return entity, appendTimes(b, r.CreatedAt, r.UpdatedAt)
 	}
-	a := c.album
+	a := &c.album
 	entity = appendID(append(entity, "album:"...), a.ID)
 	b = appendReference(b, "id", a.ID)
 	b = appendReference(b, "reciter_id", a.ReciterID)

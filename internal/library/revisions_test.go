@@ -21,7 +21,7 @@ func FuzzRevisionContent(f *testing.F) {
 			t.Skip("no decoder lets it through")
 		}
 		r := reciter{ID: uuid.New(), Name: name, Slug: "s", Description: &description, Revision: 7, CreatedAt: at, UpdatedAt: at}
-		c := change{reciter: &r, deleted: true}
+		c := change{reciter: r, deleted: true}
 		entity, content := c.describe(nil, nil)
 		var got map[string]any
 		if err := json.Unmarshal(content, &got); err != nil {

@@ -99,14 +99,15 @@ func (p *shelvesProjector) wantShelfOf(album uuid.UUID) bool {
 
 func (p *shelvesProjector) Apply(*projection.Event) (projection.Outcome, error) {
 	var outcome projection.Outcome
-	for _, c := range p.changes {
+	for i := range p.changes {
+		c := &p.changes[i]
 		switch {
-		case c.album == nil:
+		case !c.isAlbum:
 		case c.deleted:
 			p.albums.Delete(c.album.ID)
 			p.count(c.album.ReciterID)
 		default:
-			if p.place(c.album) {
+			if p.place(&c.album) {
 				outcome = NameClash
 			}
 		}

@@ -25,10 +25,14 @@ type applier struct {
 	skipped    *Appends
 	// reader is the session that rows are looked up in.
 	reader *wire
+	// foreseen are the answers that are still on their way.
+	foreseen answers
 	// chunk is the number of the one at work, and committed that of the last one
 	// that is in the database.
 	chunk     int64
 	committed atomic.Int64
+	// swept is the last committed chunk of which no row is left to forget.
+	swept int64
 	// taken is the checkpoint of the last step, ahead the one after all events folded.
 	taken, ahead Checkpoint
 	// Of the chunk at work and of the batch at work.
@@ -88,37 +92,57 @@ func (a *applier) tables() []Table {
 	return append(append([]Table{}, a.model.Tables...), a.projected, a.skipped)
 }
 
-// rowMemory is about how many bytes the rows in memory may take.
-var rowMemory = 64 << 20
+// rowMemory is about how many bytes the rows in memory may take, and
+// chunkMemory those that one chunk uses, which stay until it is committed: the
+// chunk before may still be on its way. More of either costs more than it saves:
+// the processor's caches and the collector bear small maps better than the server
+// bears to be asked, and a chunk of a long log seldom changes a row twice.
+var rowMemory, chunkMemory = 32 << 20, 16 << 20
 
-// full tells whether the rows take more than they may, even without those
-// that can be had again.
+// full makes room for the rows of another batch, and tells whether the chunk at
+// work has as many of them as it may.
 func (a *applier) full() bool {
-	if a.size() <= rowMemory {
-		return false
-	}
+	size, used := 0, 0
 	for _, t := range a.tables() {
-		t.evict(a.committed.Load())
+		all, ofChunk := t.size()
+		size, used = size+all, used+ofChunk
 	}
-	return a.size() > rowMemory
+	if size > rowMemory {
+		a.shrink(size)
+	}
+	return used > chunkMemory
 }
 
-func (a *applier) size() int {
-	size := 0
-	for _, t := range a.tables() {
-		size += t.size()
+// shrink forgets a quarter of the rows, of those that are in the database as
+// they are here. Which ones is left to chance: a row is as likely to be asked for
+// again soon as the next one.
+func (a *applier) shrink(size int) {
+	committed := a.committed.Load()
+	if committed == a.swept {
+		return
 	}
-	return size
+	left := true
+	for _, t := range a.tables() {
+		left = t.evict(committed, float64(rowMemory)*3/4/float64(size)) && left
+	}
+	if !left {
+		a.swept = committed
+	}
 }
 
 // fold applies a batch of events to the rows in memory. At an event that cannot
 // be applied it returns a [*Poison]; then the memory is of no use any more.
 func (a *applier) fold(ctx context.Context, events []Event) error {
-	if len(events) == 0 {
-		return nil
-	}
 	if err := a.load(ctx, events); err != nil {
 		return err
+	}
+	return a.apply(events)
+}
+
+// apply is fold for a batch whose rows are in memory.
+func (a *applier) apply(events []Event) error {
+	if len(events) == 0 {
+		return nil
 	}
 	if err := a.project(events); err != nil {
 		return err
@@ -147,12 +171,7 @@ func (a *applier) take(last bool) *step {
 
 // load asks the projectors for the rows they need until they need no more.
 func (a *applier) load(ctx context.Context, events []Event) error {
-	var asking []*Event
-	for i := range events {
-		if a.needsMore(&events[i]) {
-			asking = append(asking, &events[i])
-		}
-	}
+	asking := a.stillAsking(events)
 	for {
 		more, err := a.fetch(ctx)
 		if !more || err != nil {
@@ -160,6 +179,35 @@ func (a *applier) load(ctx context.Context, events []Event) error {
 		}
 		asking = slices.DeleteFunc(asking, func(e *Event) bool { return !a.needsMore(e) })
 	}
+}
+
+// stillAsking asks the projectors for the rows they need, and returns the events
+// for which they have to be asked again.
+func (a *applier) stillAsking(events []Event) []*Event {
+	var asking []*Event
+	for i := range events {
+		if a.needsMore(&events[i]) {
+			asking = append(asking, &events[i])
+		}
+	}
+	return asking
+}
+
+// foresee asks for what a batch needs as far as it can be told before the batch
+// at work is folded. Nothing is forgotten until it has [applier.received] the
+// answers: they may not tell yet what is committed meanwhile.
+func (a *applier) foresee(ctx context.Context, events []Event) (err error) {
+	a.stillAsking(events)
+	a.foreseen, err = a.reader.ask(ctx, a.wants()...)
+	return err
+}
+
+// received waits for what was foreseen.
+func (a *applier) received() error {
+	err := a.foreseen.receive()
+	a.foreseen = answers{}
+	a.arrived()
+	return err
 }
 
 // needsMore asks the projectors of an event for the rows they need, and tells
@@ -174,20 +222,29 @@ func (a *applier) needsMore(e *Event) bool {
 
 // fetch gets the rows that were asked for, and tells whether there were any.
 func (a *applier) fetch(ctx context.Context) (bool, error) {
-	var wanted []statement
-	for _, t := range a.model.Tables {
-		wanted = append(wanted, t.wants()...)
-	}
+	wanted := a.wants()
 	if len(wanted) == 0 {
 		return false, nil
 	}
 	if err := a.reader.run(ctx, wanted...); err != nil {
 		return false, err
 	}
+	a.arrived()
+	return true, nil
+}
+
+func (a *applier) wants() []statement {
+	var wanted []statement
+	for _, t := range a.model.Tables {
+		wanted = append(wanted, t.wants()...)
+	}
+	return wanted
+}
+
+func (a *applier) arrived() {
 	for _, t := range a.model.Tables {
 		t.arrived()
 	}
-	return true, nil
 }
 
 // handlersOf are the projectors of an event that can be applied.

@@ -19,6 +19,8 @@ type decoder struct {
 	skipUnknown bool
 	// namespaces are those of the projectors that handle a kind.
 	namespaces map[Kind][]uuid.UUID
+	// most is how many projectors handle a kind at most.
+	most int
 }
 
 func (a *applier) decoder() *decoder {
@@ -28,6 +30,7 @@ func (a *applier) decoder() *decoder {
 		for _, p := range projectors {
 			d.namespaces[kind] = append(d.namespaces[kind], a.projectors[p].namespace)
 		}
+		d.most = max(d.most, len(projectors))
 	}
 	for _, k := range m.Ignored {
 		d.ignored[k] = true
@@ -47,8 +50,9 @@ func (d *decoder) decode(recorded []eventlog.Event) []Event {
 	for from := 0; from < len(recorded); from += share {
 		to := min(from+share, len(recorded))
 		working.Go(func() {
+			ids := make([]uuid.UUID, 0, (to-from)*d.most)
 			for i := from; i < to; i++ {
-				events[i] = d.one(recorded[i])
+				events[i] = d.one(recorded[i], &ids)
 			}
 		})
 	}
@@ -56,7 +60,7 @@ func (d *decoder) decode(recorded []eventlog.Event) []Event {
 	return events
 }
 
-func (d *decoder) one(recorded eventlog.Event) Event {
+func (d *decoder) one(recorded eventlog.Event, ids *[]uuid.UUID) Event {
 	e := Event{Event: recorded}
 	kind := e.Kind()
 	decode, known := d.kinds[kind]
@@ -68,7 +72,7 @@ func (d *decoder) one(recorded eventlog.Event) Event {
 		if err != nil {
 			e.problem = "its payload cannot be read: " + err.Error()
 		}
-		e.Body, e.projected = body, projectedIDs(d.namespaces[kind], e.ID)
+		e.Body, e.projected = body, projectedIDs(d.namespaces[kind], e.ID, ids)
 	case d.ignored[kind]:
 	case d.skipUnknown:
 		e.skipped = true
@@ -80,13 +84,13 @@ func (d *decoder) one(recorded eventlog.Event) Event {
 }
 
 // projectedIDs derives the ids of an event's rows in projected_events, in the
-// namespaces of the projectors.
-func projectedIDs(namespaces []uuid.UUID, event uuid.UUID) []uuid.UUID {
-	ids := make([]uuid.UUID, len(namespaces))
-	for i, namespace := range namespaces {
-		ids[i] = DeriveID(namespace, event[:])
+// namespaces of the projectors. It puts them behind all that are there.
+func projectedIDs(namespaces []uuid.UUID, event uuid.UUID, all *[]uuid.UUID) []uuid.UUID {
+	from := len(*all)
+	for _, namespace := range namespaces {
+		*all = append(*all, DeriveID(namespace, event[:]))
 	}
-	return ids
+	return (*all)[from:len(*all):len(*all)]
 }
 
 // poison describes what is wrong with an event.

@@ -121,7 +121,18 @@ func (l *Lookup[R, K]) collectKeys(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// evicted notes that rows have gone from memory, whichever.
-func (l *Lookup[R, K]) evicted() { clear(l.complete) }
+func (l *Lookup[R, K]) evict(row *R) {
+	delete(l.complete, l.key(row))
+	l.remove(row)
+}
+
+// evicted forgets the keys without rows, which no row takes along.
+func (l *Lookup[R, K]) evicted() {
+	for key := range l.complete {
+		if len(l.ids[key]) == 0 {
+			delete(l.complete, key)
+		}
+	}
+}
 
 func (l *Lookup[R, K]) size() int { return len(l.complete) + len(l.ids) }

@@ -166,19 +166,38 @@ func (s *session) readLog(ctx context.Context, d *decoder, upTo int64, batches c
 	}
 }
 
-// foldAll folds the batches and cuts them into chunks.
+// foldAll folds the batches and cuts them into chunks. While it folds one, the
+// rows for the next are looked up, if that has been read already.
 func (a *applier) foldAll(ctx context.Context, batches <-chan []Event, steps chan<- *step) error {
-	for batch := range batches {
+	batch, more := <-batches
+	for more {
+		if err := a.received(); err != nil {
+			return err
+		}
 		if a.full() || a.chunkEvents+len(batch) > a.ChunkEvents {
 			if err := a.cut(ctx, steps); err != nil {
 				return err
 			}
 		}
-		if err := a.fold(ctx, batch); err != nil {
+		if err := a.load(ctx, batch); err != nil {
+			return err
+		}
+		var next []Event
+		select {
+		case next, more = <-batches:
+			if err := a.foresee(ctx, next); err != nil {
+				return err
+			}
+		default:
+		}
+		if err := a.apply(batch); err != nil {
 			return err
 		}
 		if err := send(ctx, steps, a.take(false)); err != nil {
 			return err
+		}
+		if batch = next; more && batch == nil {
+			batch, more = <-batches
 		}
 	}
 	if ctx.Err() != nil {

@@ -35,11 +35,14 @@ type Rows[R any] struct {
 	changed []uuid.UUID
 	lookups []lookup[R]
 	mistake error
-	spare   encoders
+	// put is the row that was put last: handing on its address costs no memory of its own.
+	put   R
+	spare encoders
 	// keys are those the table may have.
 	keys *keyset
-	// chunk is the number of the chunk at work.
+	// chunk is the number of the chunk at work, and used how many rows it has used.
 	chunk int64
+	used  int
 	// encoded and encodedBytes give the size of a row on average.
 	encoded, encodedBytes int
 }
@@ -60,6 +63,8 @@ type lookup[R any] interface {
 	arrived()
 	moved(before, after *R)
 	collectKeys(ctx context.Context, conn *pgx.Conn) error
+	// evict forgets a row, and evicted is told when enough of them are forgotten.
+	evict(row *R)
 	evicted()
 	size() int
 }
@@ -79,7 +84,15 @@ func (t *Rows[R]) Want(key uuid.UUID) {
 			t.wanted = append(t.wanted, key)
 		}
 	}
-	e.used = t.chunk
+	t.use(e)
+}
+
+// use notes that the chunk at work needs the row, or that there is none.
+func (t *Rows[R]) use(e *entry[R]) {
+	if e.used != t.chunk {
+		e.used = t.chunk
+		t.used++
+	}
 }
 
 // Get returns the row with the key as it is after the events so far.
@@ -104,9 +117,10 @@ func (t *Rows[R]) Known(key uuid.UUID) (R, bool) {
 
 // Put inserts or replaces the row of its key.
 func (t *Rows[R]) Put(row R) {
-	key := t.shape.Key(&row)
+	t.put = row
+	key := t.shape.Key(&t.put)
 	if e := t.entry(key); e != nil {
-		t.change(key, e, &row)
+		t.change(key, e, &t.put)
 	}
 }
 
@@ -143,7 +157,7 @@ func (t *Rows[R]) change(key uuid.UUID, e *entry[R], after *R) {
 		addKey(t.keys, key)
 	}
 	t.move(e, after)
-	e.used = t.chunk
+	t.use(e)
 	if !e.dirty {
 		e.dirty = true
 		t.changed = append(t.changed, key)

@@ -1,8 +1,11 @@
 package projection
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -25,7 +28,7 @@ func (t *Rows[R]) collectKeys(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-func (t *Rows[R]) begin(chunk int64) { t.chunk = chunk }
+func (t *Rows[R]) begin(chunk int64) { t.chunk, t.used = chunk, 0 }
 
 func (t *Rows[R]) wants() []statement {
 	var all []statement
@@ -59,7 +62,8 @@ func (t *Rows[R]) receive(values [][]byte) error {
 	} else if !e.requested || e.inStore {
 		return nil
 	}
-	e.inStore, e.used = true, t.chunk
+	e.inStore = true
+	t.use(e)
 	t.move(e, &row)
 	return nil
 }
@@ -79,6 +83,8 @@ func (t *Rows[R]) take(last bool) (change, bool) {
 		return change{}, false
 	}
 	c := change{layout: t.layout, spare: t.spare, inserted: t.spare.get()}
+	// In order, neighbours in the index come one after the other.
+	slices.SortFunc(t.changed, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
 	for _, key := range t.changed {
 		e := t.entries[key]
 		switch {
@@ -106,32 +112,42 @@ func (t *Rows[R]) encode(into *Encoder, e *entry[R]) {
 // lookupBytes what a key of a lookup costs.
 const entryBytes, lookupBytes = 250, 100
 
-func (t *Rows[R]) size() int {
+func (t *Rows[R]) size() (all, used int) {
+	if len(t.entries) == 0 {
+		return 0, 0
+	}
 	perRow := entryBytes
 	if t.encoded > 0 {
 		perRow += t.encodedBytes / t.encoded
 	}
-	size := len(t.entries) * perRow
+	all = len(t.entries) * perRow
 	for _, l := range t.lookups {
-		size += l.size() * lookupBytes
+		all += l.size() * lookupBytes
 	}
-	return size
+	return all, int(int64(all) * int64(t.used) / int64(len(t.entries)))
 }
 
-func (t *Rows[R]) evict(after int64) {
+func (t *Rows[R]) evict(after int64, share float64) bool {
 	t.latest = nil
+	keep := int(float64(len(t.entries)) * share)
 	for key, e := range t.entries {
+		if len(t.entries) <= keep {
+			break
+		}
 		if e.used > after {
 			continue
 		}
 		if e.exists {
-			t.move(e, nil)
+			for _, l := range t.lookups {
+				l.evict(&e.row)
+			}
 		}
 		delete(t.entries, key)
 	}
 	for _, l := range t.lookups {
 		l.evicted()
 	}
+	return len(t.entries) <= keep
 }
 
 func (t *Rows[R]) fault() error { return t.mistake }

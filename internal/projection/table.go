@@ -26,11 +26,12 @@ type Table interface {
 	// for written: nobody else changes the rows as long as the epoch is the same.
 	// Rows are written with the last batch of a chunk, additions with each.
 	take(last bool) (change, bool)
-	// size is about how many bytes of memory the rows take.
-	size() int
+	// size is about how many bytes of memory the rows take, and those of them that
+	// the chunk at work has used.
+	size() (all, used int)
 	// evict forgets rows that were last used by that chunk, which is committed, or
-	// an earlier one.
-	evict(after int64)
+	// an earlier one, until the share is left. It tells whether there were so many.
+	evict(after int64, share float64) bool
 	// fault is a mistake of a projector found since the model was made.
 	fault() error
 }
@@ -82,8 +83,8 @@ func (a *Appends) take(bool) (change, bool) {
 	return c, true
 }
 
-func (a *Appends) size() int { return 0 }
+func (a *Appends) size() (all, used int) { return 0, 0 }
 
-func (a *Appends) evict(int64) {}
+func (a *Appends) evict(int64, float64) bool { return true }
 
 func (a *Appends) fault() error { return nil }

@@ -33,28 +33,53 @@ func newWire(conn *pgx.Conn) *wire {
 
 // run sends the statements in one round trip. Outside of a transaction they
 // are one: they take effect together or not at all.
-func (w *wire) run(ctx context.Context, statements ...statement) (err error) {
-	if len(statements) == 0 {
-		return nil
-	}
-	if err := w.prepare(ctx, statements); err != nil {
+func (w *wire) run(ctx context.Context, statements ...statement) error {
+	a, err := w.ask(ctx, statements...)
+	if err != nil {
 		return err
 	}
-	pipeline := w.conn.StartPipeline(ctx)
+	return a.receive()
+}
+
+// answers are those to statements that were sent; the session does nothing else
+// until they are received.
+type answers struct {
+	pipeline *pgconn.Pipeline
+	to       []statement
+}
+
+// ask sends the statements and does not wait for the answers.
+func (w *wire) ask(ctx context.Context, statements ...statement) (answers, error) {
+	if len(statements) == 0 {
+		return answers{}, nil
+	}
+	if err := w.prepare(ctx, statements); err != nil {
+		return answers{}, err
+	}
+	a := answers{pipeline: w.conn.StartPipeline(ctx), to: statements}
+	for _, s := range statements {
+		a.pipeline.SendQueryPrepared(w.names[s.sql], s.params, allBinary, allBinary)
+	}
+	if err := a.pipeline.Sync(); err != nil {
+		_ = a.pipeline.Close()
+		return answers{}, fmt.Errorf("%s: %w", statements[0].doing, err)
+	}
+	return a, nil
+}
+
+// receive waits for the answers and hands over their rows.
+func (a answers) receive() (err error) {
+	if a.pipeline == nil {
+		return nil
+	}
 	defer func() {
 		// Closing repeats the error that ended the results.
-		if closed := pipeline.Close(); err == nil {
+		if closed := a.pipeline.Close(); err == nil {
 			err = closed
 		}
 	}()
-	for _, s := range statements {
-		pipeline.SendQueryPrepared(w.names[s.sql], s.params, allBinary, allBinary)
-	}
-	if err := pipeline.Sync(); err != nil {
-		return fmt.Errorf("%s: %w", statements[0].doing, err)
-	}
-	for _, s := range statements {
-		if err := s.receive(pipeline); err != nil {
+	for _, s := range a.to {
+		if err := s.receive(a.pipeline); err != nil {
 			return fmt.Errorf("%s: %w", s.doing, err)
 		}
 	}
