@@ -1,7 +1,6 @@
--- Gives a candidate up: the live version stays, until resume or another spec.version
--- and resume. Nothing that serves is touched.
-if obj.status ~= nil and obj.status.live ~= nil then
-  obj.metadata.annotations = obj.metadata.annotations or {}
-  obj.metadata.annotations["releases.nawhas.com/hold"] = obj.status.live
+-- Gives the wanted version up: its steps are stopped, and what is live stays so.
+-- It is held until retry, or until spec.version changes.
+if obj.status == nil or obj.status.live ~= obj.spec.version then
+  obj.spec.abort = obj.spec.version
 end
 return obj

@@ -4,27 +4,31 @@ local function offer(name, possible)
   actions[name] = {["disabled"] = not possible}
 end
 
-local status = obj.status or {}
+local spec, status = obj.spec, obj.status or {}
 local annotations = obj.metadata.annotations or {}
 local hold = annotations["releases.nawhas.com/hold"]
 local live = status.live or ""
-local promotion = obj.spec.promotion or {}
-local reason, held = "", false
+local suspended = spec.suspend == true
+local givenUp = spec.abort == spec.version and live ~= spec.version
+local reason, held, failed = "", false, false
 for _, condition in ipairs(status.conditions or {}) do
   if condition.type == "Ready" then
     reason = condition.reason
   end
+  if condition.reason == "JobFailed" or condition.reason == "TimedOut" then
+    failed = true
+  end
 end
 for _, version in ipairs(status.versions or {}) do
-  if version.version == obj.spec.version and version.held ~= nil then
+  if version.version == spec.version and version.held ~= nil then
     held = true
   end
 end
 
 offer("promote", reason == "AwaitingApproval")
-offer("abort", live ~= "" and live ~= obj.spec.version and hold == nil and not held)
-offer("retry", held)
+offer("abort", live ~= spec.version and hold == nil and not held and not givenUp)
+offer("retry", held or givenUp or failed)
 offer("hold", live ~= "" and hold == nil)
-offer("suspend", promotion.mode ~= "Manual")
-offer("resume", hold ~= nil or promotion.mode == "Manual")
+offer("suspend", not suspended)
+offer("resume", suspended or hold ~= nil)
 return actions

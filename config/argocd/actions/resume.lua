@@ -1,11 +1,10 @@
--- Undoes hold and abort; without one it undoes suspend.
+-- Undoes suspend and hold, whichever there is.
+obj.spec.suspend = nil
 local annotations = obj.metadata.annotations
-if annotations ~= nil and annotations["releases.nawhas.com/hold"] ~= nil then
+if annotations ~= nil then
   annotations["releases.nawhas.com/hold"] = nil
   if next(annotations) == nil then
     obj.metadata.annotations = nil
   end
-elseif obj.spec.promotion ~= nil then
-  obj.spec.promotion.mode = "Automatic"
 end
 return obj

@@ -1,4 +1,3 @@
--- From now on a verified version waits for promote.
-obj.spec.promotion = obj.spec.promotion or {}
-obj.spec.promotion.mode = "Manual"
+-- Stops the release where it is, until resume.
+obj.spec.suspend = true
 return obj

@@ -134,51 +134,99 @@ func setCondition(manifest map[string]any, name, status string) {
 	}
 }
 
+// changed is a captured release of which somebody changed the spec since.
+func changed(t *testing.T, name string, spec map[string]any) map[string]any {
+	t.Helper()
+	manifest := release(t, name)
+	fields, _ := manifest["spec"].(map[string]any)
+	maps.Copy(fields, spec)
+	return manifest
+}
+
 func TestActionsOffered(t *testing.T) {
-	for name, want := range map[string][]string{
-		"building":          {"suspend"},
-		"live":              {"hold", "suspend"},
-		"candidate":         {"abort", "hold", "suspend"},
-		"awaiting-approval": {"abort", "hold", "promote", "resume"},
-		"held":              {"resume", "suspend"},
-		"sent-back":         {"hold", "retry", "suspend"},
-		"secret-missing":    {"suspend"},
+	for name, test := range map[string]struct {
+		release string
+		spec    map[string]any
+		want    []string
+	}{
+		"nothing live yet":         {"building", nil, []string{"abort", "suspend"}},
+		"live":                     {"live", nil, []string{"hold", "suspend"}},
+		"another is being built":   {"candidate", nil, []string{"abort", "hold", "suspend"}},
+		"awaiting approval":        {"awaiting-approval", nil, []string{"abort", "hold", "promote", "suspend"}},
+		"held by an annotation":    {"held", nil, []string{"resume", "suspend"}},
+		"sent back":                {"sent-back", nil, []string{"hold", "retry", "suspend"}},
+		"a Secret is missing":      {"secret-missing", nil, []string{"abort", "suspend"}},
+		"suspended":                {"candidate", map[string]any{"suspend": true}, []string{"abort", "hold", "resume"}},
+		"given up":                 {"candidate", map[string]any{"abort": "3.2.0"}, []string{"hold", "retry", "suspend"}},
+		"another was given up":     {"candidate", map[string]any{"abort": "3.1.9"}, []string{"abort", "hold", "suspend"}},
+		"held and suspended":       {"held", map[string]any{"suspend": true}, []string{"resume"}},
+		"in an approved Manual":    {"live", map[string]any{"promotion": map[string]any{"mode": "Manual", "approved": "3.1.2"}}, []string{"hold", "suspend"}},
+		"live, and named by abort": {"live", map[string]any{"abort": "3.1.2"}, []string{"hold", "suspend"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			offered := run(t, "actions/discovery.lua", release(t, name))
-			var possible []string
-			for _, action := range slices.Sorted(maps.Keys(offered)) {
-				if at(offered, action, "disabled") == false {
-					possible = append(possible, action)
-				}
-				if _, err := os.Stat(filepath.Join(scripts, "actions", action+".lua")); err != nil {
-					t.Errorf("the action %s has no script: %v", action, err)
-				}
-			}
-			if !slices.Equal(possible, want) {
-				t.Errorf("it offers %v, not %v", possible, want)
+			if possible := offered(t, changed(t, test.release, test.spec)); !slices.Equal(possible, test.want) {
+				t.Errorf("it offers %v, not %v", possible, test.want)
 			}
 		})
 	}
+}
+
+func TestAFailedStepCanBeTriedAgain(t *testing.T) {
+	for _, reason := range []string{"JobFailed", "TimedOut"} {
+		manifest := release(t, "candidate")
+		conditions, _ := at(manifest, "status", "conditions").([]any)
+		for _, condition := range conditions {
+			if condition, _ := condition.(map[string]any); condition["type"] == "Migrated" {
+				condition["status"], condition["reason"] = "False", reason
+			}
+		}
+		if possible := offered(t, manifest); !slices.Contains(possible, "retry") {
+			t.Errorf("a step that failed for %s: it offers %v", reason, possible)
+		}
+	}
+}
+
+// offered are the actions that can be chosen, each of which has a script.
+func offered(t *testing.T, manifest map[string]any) []string {
+	t.Helper()
+	actions := run(t, "actions/discovery.lua", manifest)
+	var possible []string
+	for _, action := range slices.Sorted(maps.Keys(actions)) {
+		if at(actions, action, "disabled") == false {
+			possible = append(possible, action)
+		}
+		if _, err := os.Stat(filepath.Join(scripts, "actions", action+".lua")); err != nil {
+			t.Errorf("the action %s has no script: %v", action, err)
+		}
+	}
+	return possible
 }
 
 func TestActions(t *testing.T) {
 	const hold = "releases.nawhas.com/hold"
 	for name, test := range map[string]struct {
 		action, release string
+		spec            map[string]any
 		path            []string
 		want            any
 	}{
-		"promote":            {"promote", "awaiting-approval", []string{"spec", "promotion", "approved"}, "3.2.0"},
-		"abort":              {"abort", "candidate", []string{"metadata", "annotations", hold}, "3.1.2"},
-		"hold":               {"hold", "live", []string{"metadata", "annotations", hold}, "3.1.2"},
-		"retry":              {"retry", "sent-back", []string{"spec", "retry"}, int64(1)},
-		"suspend":            {"suspend", "live", []string{"spec", "promotion", "mode"}, "Manual"},
-		"resume a held one":  {"resume", "held", []string{"metadata", "annotations"}, nil},
-		"resume a suspended": {"resume", "awaiting-approval", []string{"spec", "promotion", "mode"}, "Automatic"},
+		"promote":                  {"promote", "awaiting-approval", nil, []string{"spec", "promotion", "approved"}, "3.2.0"},
+		"abort":                    {"abort", "candidate", nil, []string{"spec", "abort"}, "3.2.0"},
+		"abort what is live":       {"abort", "live", nil, []string{"spec", "abort"}, nil},
+		"abort before any is live": {"abort", "building", nil, []string{"spec", "abort"}, "3.1.2"},
+		"hold":                     {"hold", "live", nil, []string{"metadata", "annotations", hold}, "3.1.2"},
+		"retry one sent back":      {"retry", "sent-back", nil, []string{"spec", "retry"}, int64(1)},
+		"retry again":              {"retry", "sent-back", map[string]any{"retry": int64(4)}, []string{"spec", "retry"}, int64(5)},
+		"retry raises":             {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "retry"}, int64(1)},
+		"retry takes abort away":   {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "abort"}, nil},
+		"suspend":                  {"suspend", "live", nil, []string{"spec", "suspend"}, true},
+		"suspend leaves the mode":  {"suspend", "live", nil, []string{"spec", "promotion", "mode"}, "Automatic"},
+		"resume a held one":        {"resume", "held", nil, []string{"metadata", "annotations"}, nil},
+		"resume a suspended one":   {"resume", "candidate", map[string]any{"suspend": true}, []string{"spec", "suspend"}, nil},
+		"resume leaves the mode":   {"resume", "awaiting-approval", map[string]any{"suspend": true}, []string{"spec", "promotion", "mode"}, "Manual"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := release(t, test.release)
+			before := changed(t, test.release, test.spec)
 			after := run(t, "actions/"+test.action+".lua", before)
 			if got := at(after, test.path...); got != test.want {
 				t.Errorf("%v is %v, not %v", test.path, got, test.want)
