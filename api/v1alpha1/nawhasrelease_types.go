@@ -14,7 +14,7 @@ import (
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`,description="The version that should be live"
 // +kubebuilder:printcolumn:name="Live",type=string,JSONPath=`.status.live`,description="The version that is live"
 // +kubebuilder:printcolumn:name="Stage",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="What is happening"
-// +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lag`,description="Events that the wanted version's database has yet to apply"
+// +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lag`,description="Events that the database of the version that is to be live has yet to apply"
 // +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="Whether a live version serves"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the wanted version is live"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -35,7 +35,8 @@ type NawhasReleaseStatus struct {
 	// +optional
 	Installation string `json:"installation,omitempty"`
 
-	// lag is the number of events that the database of spec.version has yet to apply.
+	// lag of the version that is to be live: spec.version, or the one that is held live instead of it.
+	// See versions[].lag.
 	// +optional
 	Lag *int64 `json:"lag,omitempty"`
 
@@ -150,7 +151,9 @@ type VersionStatus struct {
 	// +optional
 	Checkpoint *int64 `json:"checkpoint,omitempty"`
 
-	// lag is the number of events that the database has yet to apply.
+	// lag is how many positions of the log, as it was some seconds ago, the database has yet to apply: 0 while its
+	// follower keeps up. It is there from the end of the replay on, and told anew when it crosses cutover.maxLag, and
+	// otherwise once a minute at most. Metrics tell it exactly.
 	// +optional
 	Lag *int64 `json:"lag,omitempty"`
 
