@@ -18,6 +18,7 @@ import (
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
+	"github.com/nawhas/nawhas-operator/internal/versiondb"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 	// that is not applied to count as lag: followers report twice a second.
 	settledAfter = 2 * time.Second
 	// Of a dozen looks at a source, one is at who can append instead, and one at
-	// which databases there are.
+	// the databases on its server of releases that have another source.
 	round         = 12
 	rightsTurn    = 0
 	databasesTurn = 6
@@ -42,6 +43,10 @@ type pollers struct {
 	metrics  *metrics
 	// spawn runs a poller; tests let it look when they want to.
 	spawn func(run func())
+
+	// drifts counts for each release how often something of it was changed on a
+	// server by others.
+	drifts drifts
 
 	mu      sync.Mutex
 	ctx     context.Context //nolint:containedctx // the controller's, for pollers that are started later
@@ -115,6 +120,8 @@ type poller struct {
 	turn     int
 	failures int
 	surveyed ledger.Survey
+	// marks are what the last look at databases saw.
+	marks map[string]string
 	// writers are kept until the next survey says whose roles they are.
 	writers *eventlog.Writers
 
@@ -157,7 +164,7 @@ func (p *poller) look(ctx context.Context) error {
 	defer cancel()
 	asSource, asDatabases := p.servers.usage(p.server.key)
 	switch {
-	case len(asDatabases) > 0 && (p.turn == databasesTurn || len(asSource) == 0 && (p.failures > 0 || p.server.silent())):
+	case len(asDatabases) > 0 && (len(asSource) == 0 || p.turn == databasesTurn):
 		return p.lookAtDatabases(bounded, asDatabases)
 	case len(asSource) == 0:
 		return nil
@@ -216,7 +223,7 @@ func (p *poller) lookAtLedger(ctx context.Context, names []types.NamespacedName)
 		return err
 	}
 	started := time.Now()
-	survey, err := ledger.Look(ctx, conn, p.events.HeadQuery())
+	survey, err := ledger.Look(ctx, conn, p.events.HeadQuery(), p.events.GrantsQuery())
 	if err != nil {
 		return err
 	}
@@ -229,14 +236,21 @@ func (p *poller) lookAtLedger(ctx context.Context, names []types.NamespacedName)
 	for _, g := range survey.Versions {
 		versions[g.Release] = append(versions[g.Release], g)
 	}
+	catalogs := catalogsOf(before)
 	for _, name := range names {
 		own := versions[name.String()]
 		p.metrics.measure(name, own, survey.Head)
 		last, rests := p.resting.get(name)
+		why := drifted(own, catalogs, rests)
+		if why != "" {
+			p.drifts.note(name)
+		}
 		if !rests {
 			continue
 		}
-		why := last.changed(own, past, known, started)
+		if why == "" {
+			why = last.changed(own, past, known, started)
+		}
 		if why == "" && p.writers != nil && last.rights != rightsOf(*p.writers, last.own, neighbours(last.own, before, survey), last.operators) {
 			why = "who can append has changed"
 		}
@@ -291,7 +305,7 @@ func (p *poller) lookAtRights(ctx context.Context) error {
 	return nil
 }
 
-// lookAtDatabases wakes the releases whose databases are gone.
+// lookAtDatabases wakes the releases of which a database or a role has changed.
 func (p *poller) lookAtDatabases(ctx context.Context, names []types.NamespacedName) error {
 	conn, err := p.connect(ctx)
 	if err != nil {
@@ -305,14 +319,21 @@ func (p *poller) lookAtDatabases(ctx context.Context, names []types.NamespacedNa
 			all = append(all, last.databases...)
 		}
 	}
-	existing, err := existingDatabases(ctx, conn, all)
-	if err != nil {
+	before := p.marks
+	if p.marks, err = versiondb.Marks(ctx, conn, all); err != nil {
 		return err
 	}
 	for name, databases := range wanted {
-		if slices.ContainsFunc(databases, func(database string) bool { return !existing[database] }) {
-			p.log.V(1).Info("waking a release", "release", name.String(), "because", "a database is gone")
+		for _, database := range databases {
+			mark, exists := p.marks[database]
+			known, seen := before[database]
+			if exists && (!seen || known == mark) {
+				continue
+			}
+			p.log.V(1).Info("waking a release", "release", name.String(), "because", "database "+database+" or its roles have changed")
+			p.drifts.note(name)
 			p.wake(name)
+			break
 		}
 	}
 	return nil

@@ -56,6 +56,8 @@ type Reconciler struct {
 	// Tracer hears of every statement to the servers, nil when nobody does.
 	Tracer pgx.QueryTracer
 
+	// indexed says that Client knows what belongs to which release.
+	indexed  bool
 	settings Settings
 	servers  *servers
 	metrics  *metrics
@@ -140,6 +142,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsNotFound(err) {
 			r.metrics.forget(request.NamespacedName)
 			r.resting.rouse(request.NamespacedName)
+			r.pollers.drifts.forget(request.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

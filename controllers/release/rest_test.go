@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -164,6 +165,9 @@ func TestAReleaseAtRestIsWokenByWhatMatters(t *testing.T) {
 	w.super("CREATE ROLE %s LOGIN", stranger)
 	settled := func() {
 		t.Helper()
+		// What was undone is seen, too.
+		w.settle()
+		look(ledgerTurn)
 		w.settle()
 		look(rightsTurn)
 		if woken := look(ledgerTurn); len(woken) > 0 || !w.rests() {
@@ -208,6 +212,75 @@ func TestAReleaseAtRestIsWokenByWhatMatters(t *testing.T) {
 			settled()
 		})
 	}
+}
+
+// What a hand takes away on a server is seen at the next look, and put back.
+func TestWhatIsTakenAwayOnAServerIsPutBack(t *testing.T) {
+	w := newWorld(t)
+	look := w.turns()
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.rest()
+	app, owner, database := w.prefix+"3_1_2_app", w.prefix+"3_1_2_owner", w.prefix+"3_1_2"
+	settled := func() {
+		t.Helper()
+		for range 3 {
+			w.settle()
+			look(ledgerTurn)
+		}
+		if woken := look(ledgerTurn); len(woken) > 0 || !w.rests() {
+			t.Fatalf("woken for nothing: %v", woken)
+		}
+	}
+	settled()
+	works := func() error {
+		if err := w.kubelet.append("3.1.2", 1); err != nil {
+			return err
+		}
+		for _, check := range []string{"has_table_privilege('" + app + "', 'events', 'SELECT')", "has_table_privilege('" + owner + "', 'events', 'SELECT')",
+			"has_column_privilege('" + owner + "', 'nawhas_ledger.checkpoints', 'position', 'UPDATE')", "pg_has_role('" + w.source + "', '" + app + "', 'USAGE')",
+			"(SELECT rolconnlimit = -1 FROM pg_roles WHERE rolname = '" + app + "')", "has_database_privilege('" + app + "', '" + database + "', 'CONNECT')"} {
+			var is bool
+			if err := w.admin(w.sourceDatabase).QueryRow(t.Context(), "SELECT "+check).Scan(&is); err != nil || !is {
+				return fmt.Errorf("%s is not so: %w", check, err)
+			}
+		}
+		var may bool
+		return w.admin(database).QueryRow(t.Context(), "SELECT 1 / has_schema_privilege($1, 'public', 'USAGE')::int = 1", app).Scan(&may)
+	}
+	w.must(works())
+	for what, change := range map[string]func(){
+		"the right to append":        func() { postgres.Exec(t, w.sourceDatabase, "REVOKE INSERT ON events FROM "+app) },
+		"the right to read the log":  func() { postgres.Exec(t, w.sourceDatabase, "REVOKE SELECT ON events FROM "+app+", "+owner) },
+		"the right to report":        func() { postgres.Exec(t, w.sourceDatabase, "REVOKE UPDATE ON nawhas_ledger.checkpoints FROM "+owner) },
+		"the operator's membership":  func() { w.super("REVOKE %s FROM "+w.source, app) },
+		"the right to connect":       func() { w.super("REVOKE CONNECT ON DATABASE %s FROM "+app, database) },
+		"the role of the pods":       func() { w.drop(app, w.sourceDatabase, database) },
+		"a limit, which was not set": func() { w.super("ALTER ROLE %s CONNECTION LIMIT 1", app) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			change()
+
+			if woken := look(ledgerTurn); !slices.Contains(woken, "nawhas") {
+				t.Error("nobody noticed")
+			}
+			w.settle()
+
+			if err := works(); err != nil {
+				t.Error(err)
+			}
+			settled()
+		})
+	}
+}
+
+// drop removes a role with everything that it was granted.
+func (w *world) drop(role string, databases ...string) {
+	w.t.Helper()
+	for _, database := range databases {
+		postgres.Exec(w.t, database, "DROP OWNED BY "+role)
+	}
+	w.super("DROP ROLE %s", role)
 }
 
 func TestABusyLogWakesNobodyWhileFollowersKeepUp(t *testing.T) {

@@ -3,8 +3,13 @@ package ledger_test
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
+
+// noGrants are those of a log on which nobody has any.
+const noGrants = "SELECT NULL::oid AS role, NULL::text AS granted WHERE false"
 
 func TestALookSeesAllReleasesOfTheSource(t *testing.T) {
 	s := newSource(t)
@@ -17,7 +22,7 @@ func TestALookSeesAllReleasesOfTheSource(t *testing.T) {
 	_, err := s.connect(t, "").Exec(t.Context(), `UPDATE nawhas_ledger.checkpoints SET stage = 'complete', position = 40, problem = '{"position": 41, "name": "ReciterCreated"}', audit = '{"passed": false}' WHERE role = $1`, first.OwnerRole)
 	must(t, err)
 
-	found, err := ledger.Look(t.Context(), conn, "SELECT 42::bigint")
+	found, err := ledger.Look(t.Context(), conn, "SELECT 42::bigint", noGrants)
 
 	must(t, err)
 	if found.Head != 42 || len(found.Versions) != 2 {
@@ -36,10 +41,47 @@ func TestALookAtALedgerWithoutReleasesSeesTheLog(t *testing.T) {
 	s := newSource(t)
 	s.open(t, release)
 
-	found, err := ledger.Look(t.Context(), s.connect(t, s.account), "SELECT 7::bigint")
+	found, err := ledger.Look(t.Context(), s.connect(t, s.account), "SELECT 7::bigint", noGrants)
 
 	must(t, err)
 	if found.Head != 7 || len(found.Versions) != 0 {
 		t.Errorf("saw %+v", found)
+	}
+}
+
+// What somebody changes by hand is seen, and told of nobody else's version.
+func TestALookSeesWhatBecomesOfTheRolesOfAVersion(t *testing.T) {
+	s := newSource(t)
+	one, other := s.open(t, "default/one"), s.open(t, "default/other")
+	first := begin(t, one, "3.1.2")
+	must(t, other.Begin(t.Context(), intent("default/other", "3.2.0")))
+	conn, super := s.connect(t, s.account), s.connect(t, "")
+	look := func() (string, string) {
+		t.Helper()
+		found, err := ledger.Look(t.Context(), conn, "SELECT 7::bigint", "SELECT 'pg_monitor'::regrole::oid AS role, 'x' AS granted")
+		must(t, err)
+		return found.Versions[0].Catalog, found.Versions[1].Catalog
+	}
+	before, neighbour := look()
+	role := pgx.Identifier{first.OwnerRole}.Sanitize()
+	for _, change := range []string{
+		"CREATE ROLE " + role + " LOGIN",
+		"GRANT UPDATE (position) ON nawhas_ledger.checkpoints TO " + role,
+		"REVOKE UPDATE (position) ON nawhas_ledger.checkpoints FROM " + role,
+		"GRANT " + role + " TO pg_monitor",
+		"ALTER ROLE " + role + " CONNECTION LIMIT 7",
+		"ALTER ROLE " + role + " NOLOGIN",
+		"ALTER ROLE " + role + " SET lock_timeout = '1s'",
+	} {
+		_, err := super.Exec(t.Context(), change)
+		must(t, err)
+		after, beside := look()
+		if after == before {
+			t.Errorf("nothing is seen of %s", change)
+		}
+		if again, _ := look(); again != after || beside != neighbour {
+			t.Errorf("after %s another look differs, or that of another release", change)
+		}
+		before = after
 	}
 }

@@ -47,8 +47,8 @@ func Find(ctx context.Context, db DB, name string) (Found, error) {
 	return Found{Exists: true, Stamped: ok, Stamp: stamp, Comment: text}, nil
 }
 
-// Ensure makes the database, with the rights of its roles, unless it exists
-// with the very stamp. A database of that name with any other stamp, or none,
+// Ensure makes the database, with the rights of its roles. One that exists with
+// the very stamp is left as it is, but for rights that were taken away. A database of that name with any other stamp, or none,
 // is a *ForeignError. The roles must exist.
 func (s Server) Ensure(ctx context.Context, db DB, want Database) error {
 	found, err := Find(ctx, db, want.Names.Database)
@@ -59,7 +59,7 @@ func (s Server) Ensure(ctx context.Context, db DB, want Database) error {
 		if !found.Stamped || found.Stamp != want.Stamp {
 			return &ForeignError{Kind: "database", Name: want.Names.Database, Comment: found.Comment}
 		}
-		return nil
+		return s.restore(ctx, db, want.Names)
 	}
 	draft := draftName(want.Stamp)
 	if _, err := db.Exec(ctx, "CREATE DATABASE "+quote(draft)+" TEMPLATE template0 ENCODING 'UTF8'"); err != nil && !isCode(err, duplicateDatabase) {
@@ -71,18 +71,32 @@ func (s Server) Ensure(ctx context.Context, db DB, want Database) error {
 	return publish(ctx, db, draft, want)
 }
 
-// grant gives the roles their rights in the draft. The app role's right to
+// restore gives the roles their rights again if one of them may not even
+// connect, as one that was dropped and made again.
+func (s Server) restore(ctx context.Context, db DB, names Names) error {
+	var both bool
+	err := db.QueryRow(ctx, `SELECT has_database_privilege($1, $3, 'CONNECT') AND has_database_privilege($2, $3, 'CONNECT')`, names.Owner, names.App, names.Database).Scan(&both)
+	if err != nil {
+		return fmt.Errorf("read who may connect to database %s: %w", names.Database, err)
+	}
+	if both {
+		return nil
+	}
+	return s.grant(ctx, names.Database, names)
+}
+
+// grant gives the roles their rights in a database. The app role's right to
 // read every table, those to come included, is given per version as default
 // privileges by the role that makes the tables.
-func (s Server) grant(ctx context.Context, draft string, names Names) error {
+func (s Server) grant(ctx context.Context, in string, names Names) error {
 	config := s.Config.Copy()
-	config.Database = draft
+	config.Database = in
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("connect to the new database %s: %w", names.Database, err)
+		return fmt.Errorf("connect to database %s: %w", names.Database, err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	owner, app, database := quote(names.Owner), quote(names.App), quote(draft)
+	owner, app, database := quote(names.Owner), quote(names.App), quote(in)
 	for _, statement := range []string{
 		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC",
 		"GRANT CONNECT, TEMPORARY ON DATABASE " + database + " TO " + owner,
@@ -92,7 +106,7 @@ func (s Server) grant(ctx context.Context, draft string, names Names) error {
 		"GRANT USAGE ON SCHEMA public TO " + app,
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("grant rights in the new database %s: %w", names.Database, err)
+			return fmt.Errorf("grant rights in database %s: %w", names.Database, err)
 		}
 	}
 	return nil
