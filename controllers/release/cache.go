@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -28,14 +29,14 @@ func CacheOptions(namespaces []string) cache.Options {
 	selector := labels.NewSelector().Add(*ours)
 	return cache.Options{
 		DefaultNamespaces: namespaced(namespaces),
-		DefaultTransform:  cache.TransformStripManagedFields(),
+		DefaultTransform:  slim,
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Pod{}:                {Label: selector, Transform: slimPod},
 			&batchv1.Job{}:               {Label: selector, Transform: slimJob},
 			&corev1.Secret{}:             {Label: selector},
-			&appsv1.Deployment{}:         {Label: selector},
+			&appsv1.Deployment{}:         {Label: selector, Transform: slimDeployment},
 			&appsv1.ControllerRevision{}: {Label: selector},
-			&discoveryv1.EndpointSlice{}: {Label: selector},
+			&discoveryv1.EndpointSlice{}: {Label: selector, Transform: slimSlice},
 
 			&autoscalingv2.HorizontalPodAutoscaler{}: {Label: selector},
 			&policyv1.PodDisruptionBudget{}:          {Label: selector},
@@ -59,6 +60,47 @@ func namespaced(namespaces []string) map[string]cache.Config {
 	return all
 }
 
+// slim drops what others keep in an object and nobody here reads.
+func slim(object any) (any, error) {
+	known, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil //nolint:nilerr // a tombstone is kept as it is
+	}
+	known.SetManagedFields(nil)
+	if annotations := known.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	return object, nil
+}
+
+// slimDeployment drops what its controller says besides the numbers of pods.
+func slimDeployment(object any) (any, error) {
+	d, ok := object.(*appsv1.Deployment)
+	if !ok {
+		return object, nil
+	}
+	d.ManagedFields, d.Status.Conditions = nil, nil
+	return d, nil
+}
+
+// slimSlice drops what only nodes need: addresses, ports, zones.
+func slimSlice(object any) (any, error) {
+	slice, ok := object.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return object, nil
+	}
+	slice.ManagedFields, slice.Annotations, slice.OwnerReferences, slice.Ports = nil, nil, nil, nil
+	slice.Labels = only(slice.Labels, v1alpha1.LabelRelease, discoveryv1.LabelServiceName)
+	for i := range slice.Endpoints {
+		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: slice.Endpoints[i].Conditions.Ready}}
+		if target := slice.Endpoints[i].TargetRef; target != nil {
+			kept.TargetRef = &corev1.ObjectReference{Name: target.Name}
+		}
+		slice.Endpoints[i] = kept
+	}
+	return slice, nil
+}
+
 // slimPod drops what a pod was made from, which its owner's template says, and
 // what others keep in it.
 func slimPod(object any) (any, error) {
@@ -69,8 +111,10 @@ func slimPod(object any) (any, error) {
 	pod.ManagedFields = nil
 	pod.Spec = corev1.PodSpec{}
 	pod.Labels = only(pod.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage)
-	pod.Annotations = only(pod.Annotations, v1alpha1.AnnotationDrained)
+	pod.Annotations = only(pod.Annotations, v1alpha1.AnnotationDrained, v1alpha1.AnnotationCredentials)
 	pod.Status.HostIPs, pod.Status.PodIPs = nil, nil
+	slimStatuses(pod.Status.InitContainerStatuses)
+	slimStatuses(pod.Status.ContainerStatuses)
 	var conditions []corev1.PodCondition
 	for _, condition := range pod.Status.Conditions {
 		switch condition.Type {
@@ -80,6 +124,14 @@ func slimPod(object any) (any, error) {
 	}
 	pod.Status.Conditions = conditions
 	return pod, nil
+}
+
+// slimStatuses leaves of containers what they run and why they do not.
+func slimStatuses(statuses []corev1.ContainerStatus) {
+	for i := range statuses {
+		s := &statuses[i]
+		s.ContainerID, s.AllocatedResources, s.AllocatedResourcesStatus, s.Resources, s.VolumeMounts, s.User = "", nil, nil, nil, nil, nil
+	}
 }
 
 // slimJob drops the pod template but for what tells an outdated Job from a valid

@@ -5,8 +5,10 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -85,6 +87,43 @@ func TestAPodInTheCacheIsJudgedAsThePodIs(t *testing.T) {
 		if len(slim.Labels) != 3 || len(slim.Annotations) != 1 {
 			t.Errorf("%s: more is kept than is read: %v %v", what, slim.Labels, slim.Annotations)
 		}
+	}
+}
+
+func TestASliceInTheCacheLeadsWhereTheSliceDoes(t *testing.T) {
+	v := &ledger.Version{Version: "3.1.2"}
+	pods := []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "api-1", Labels: map[string]string{v1alpha1.LabelVersion: "3.1.2"}}}}
+	for what, endpoint := range map[string]discoveryv1.Endpoint{
+		"a ready pod":            {TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "api-1"}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}},
+		"one that does not say":  {TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "api-1"}},
+		"one that is not ready":  {TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "api-1"}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(false)}},
+		"a pod of another":       {TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "api-2"}},
+		"an address without pod": {},
+	} {
+		endpoint.Addresses, endpoint.NodeName = []string{"10.0.0.1"}, ptr.To("node")
+		slice := discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{endpoint}, Ports: []discoveryv1.EndpointPort{{Port: ptr.To(int32(80))}},
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{discoveryv1.LabelServiceName: "nawhas-api", v1alpha1.LabelRelease: "nawhas", "team": "library"}}}
+		kept, err := slimSlice(slice.DeepCopy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slim := *kept.(*discoveryv1.EndpointSlice)
+		all, few := []discoveryv1.EndpointSlice{slice}, []discoveryv1.EndpointSlice{slim}
+		if says := leadsTo(few, pods, v, "nawhas-api"); says != leadsTo(all, pods, v, "nawhas-api") {
+			t.Errorf("%s: %q", what, says)
+		}
+		if slim.Ports != nil || slim.Endpoints[0].Addresses != nil || len(slim.Labels) != 2 || slice.Endpoints[0].Addresses == nil {
+			t.Errorf("%s: kept %+v", what, slim)
+		}
+	}
+}
+
+func TestWhatWasAppliedLastIsNotKept(t *testing.T) {
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "note": "mine"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}}
+	kept, err := slim(service)
+	if err != nil || len(service.Annotations) != 1 || service.ManagedFields != nil || kept != any(service) {
+		t.Errorf("kept %+v, %v", kept, err)
 	}
 }
 

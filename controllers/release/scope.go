@@ -15,7 +15,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -70,7 +69,7 @@ type scope struct {
 
 // gatherCluster reads what the cluster has of the release, from the cache.
 func (r *Reconciler) gatherCluster(ctx context.Context, s *scope) error {
-	ours := []client.ListOption{client.InNamespace(s.release.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name}}
+	ours := r.own(s)
 	var jobs batchv1.JobList
 	if err := r.Client.List(ctx, &jobs, ours...); err != nil {
 		return fmt.Errorf("list Jobs: %w", err)

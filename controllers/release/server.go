@@ -26,6 +26,8 @@ const (
 	// its node keeps a successor waiting.
 	idleInTransaction = "60s"
 	idleConnection    = time.Minute
+	// preparedStatements is how many statements a connection remembers.
+	preparedStatements = 64
 	// pingTimeout is after when an idle connection is given up.
 	pingTimeout = 2 * time.Second
 	// silencePause is between two tries to reach a server that does not answer.
@@ -60,6 +62,9 @@ type server struct {
 func newServer(c *connection, places int, next pgx.QueryTracer) (*server, error) {
 	s := &server{key: c.digest(), config: c.config.Copy(), places: places}
 	s.config.Tracer = &answers{server: s, next: next}
+	// A few dozen statements are asked again and again. The caches of a connection
+	// are made as large as they may become.
+	s.config.StatementCacheCapacity, s.config.DescriptionCacheCapacity = preparedStatements, 0
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, fmt.Errorf("prepare a pool: %w", err)

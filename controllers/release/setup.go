@@ -26,8 +26,12 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
-// indexSecrets finds the releases that name a Secret.
-const indexSecrets = "spec.secrets"
+const (
+	// indexSecrets finds the releases that name a Secret.
+	indexSecrets = "spec.secrets"
+	// indexRelease finds what belongs to a release, among what belongs to all.
+	indexRelease = "release"
+)
 
 // SetupWithManager watches releases and everything that can change their course:
 // what they own, their pods, the Secrets that they name, and by polling their
@@ -37,6 +41,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, sec
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NawhasRelease{}, indexSecrets, secretsOf); err != nil {
 		return err
 	}
+	for _, kind := range []client.Object{&appsv1.Deployment{}, &appsv1.ControllerRevision{}, &batchv1.Job{}, &corev1.Service{}, &corev1.Pod{},
+		&discoveryv1.EndpointSlice{}, &autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, kind, indexRelease, labelled); err != nil {
+			return err
+		}
+	}
+	r.indexed = true
 	for _, collector := range append(r.metrics.own(), r.metrics) {
 		if err := registry.Registry.Register(collector); err != nil {
 			return err
@@ -116,6 +127,24 @@ func (r *Reconciler) releasesNaming(ctx context.Context, secret *metav1.PartialO
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&found.Items[i])})
 	}
 	return requests
+}
+
+// labelled is the value of the label that names an object's release.
+func labelled(object client.Object) []string {
+	if name := object.GetLabels()[v1alpha1.LabelRelease]; name != "" {
+		return []string{name}
+	}
+	return nil
+}
+
+// own lists what belongs to a release. It is what the cache holds, not a copy, and
+// must not be changed.
+func (r *Reconciler) own(s *scope) []client.ListOption {
+	options := []client.ListOption{client.InNamespace(s.release.Namespace), client.UnsafeDisableDeepCopy}
+	if r.indexed {
+		return append(options, client.MatchingFields{indexRelease: s.release.Name})
+	}
+	return append(options, client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name})
 }
 
 // releaseOf finds the release of a pod or an EndpointSlice by its label.

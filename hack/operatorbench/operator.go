@@ -25,7 +25,7 @@ type operator struct {
 }
 
 // environment is what config/manager gives the operator.
-var environment = []string{"GOMEMLIMIT=150MiB", "GOGC=50"}
+var environment = []string{"GOMEMLIMIT=135MiB", "GOGC=50"}
 
 func startOperator(ctx context.Context, program, kubeconfig, out string) (*operator, error) {
 	metrics, err := freeAddress()
