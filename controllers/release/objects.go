@@ -70,11 +70,10 @@ func (s *scope) owns(object client.Object) bool {
 // converge applies the object unless the cluster has it just so: in steady
 // state nothing is sent. What another made under that name is not touched.
 func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing client.Object) error {
-	digest, err := stampInputs(wanted)
-	if err != nil {
+	if err := stampInputs(wanted); err != nil {
 		return err
 	}
-	err = r.find(ctx, client.ObjectKeyFromObject(wanted), existing)
+	err := r.find(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read %s: %w", describe(wanted), err)
 	}
@@ -82,7 +81,7 @@ func (r *Reconciler) converge(ctx context.Context, s *scope, wanted, existing cl
 		if !s.owns(existing) {
 			return &foreignObjectError{kind: wanted.GetObjectKind().GroupVersionKind().Kind, name: wanted.GetName()}
 		}
-		if existing.GetAnnotations()[v1alpha1.AnnotationInputs] == digest && asApplied(wanted, existing) {
+		if asApplied(wanted, existing) {
 			return nil
 		}
 	}
@@ -100,9 +99,12 @@ func (r *Reconciler) find(ctx context.Context, key client.ObjectKey, object clie
 	return r.Live.Get(ctx, key, object)
 }
 
-// asApplied reports whether everything that is wanted is there. Defaults that
-// the API server filled in do not count as differences.
+// asApplied reports whether everything that is wanted is there, as it was
+// stamped. Defaults that the API server filled in do not count as differences.
 func asApplied(wanted, existing client.Object) bool {
+	if existing.GetAnnotations()[v1alpha1.AnnotationInputs] != wanted.GetAnnotations()[v1alpha1.AnnotationInputs] {
+		return false
+	}
 	want, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
 	if err != nil {
 		return false
@@ -129,20 +131,19 @@ func asApplied(wanted, existing client.Object) bool {
 
 // stampInputs writes a digest of the object into it, so that a field which is
 // no longer wanted is noticed too.
-func stampInputs(object client.Object) (string, error) {
+func stampInputs(object client.Object) error {
 	data, err := json.Marshal(object)
 	if err != nil {
-		return "", fmt.Errorf("encode %s: %w", describe(object), err)
+		return fmt.Errorf("encode %s: %w", describe(object), err)
 	}
 	sum := sha256.Sum256(data)
-	digest := hex.EncodeToString(sum[:8])
 	annotations := maps.Clone(object.GetAnnotations())
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1alpha1.AnnotationInputs] = digest
+	annotations[v1alpha1.AnnotationInputs] = hex.EncodeToString(sum[:8])
 	object.SetAnnotations(annotations)
-	return digest, nil
+	return nil
 }
 
 // apply sends the object by server-side apply. It goes as what it is, not as an

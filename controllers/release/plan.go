@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,22 +58,46 @@ func (p *plan) wantedImage() string {
 	return p.Image.Repository + ":" + tag
 }
 
-// scaled is the plan with the replicas of the present spec, what scales and
-// guards them, and the events that it skips: all of it applies to all versions at once. Workloads that the spec no
-// longer has keep theirs.
-func (p *plan) scaled(spec *v1alpha1.NawhasReleaseSpec) *plan {
-	scaled := *p
-	scaled.Workloads = append([]v1alpha1.Workload(nil), p.Workloads...)
-	scaled.Replay.SkipEvents = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Replay.SkipEvents, spec.Replay.SkipEvents))))
-	for i := range scaled.Workloads {
-		for _, wanted := range spec.Workloads {
-			if wanted.Name == scaled.Workloads[i].Name {
-				scaled.Workloads[i].Replicas = wanted.Replicas
-				scaled.Workloads[i].Autoscaling, scaled.Workloads[i].DisruptionBudget = wanted.Autoscaling, wanted.DisruptionBudget
+// current is the plan with what of the present spec applies to all versions at
+// once: the number of pods, what scales and guards them, their resources, those
+// of the follower, and the events that it skips. Workloads and containers that
+// the spec no longer has keep theirs.
+func (p *plan) current(spec *v1alpha1.NawhasReleaseSpec) *plan {
+	current := *p
+	current.Workloads = slices.Clone(p.Workloads)
+	current.Replay.SkipEvents = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Replay.SkipEvents, spec.Replay.SkipEvents))))
+	current.Replay.Follow.Resources = *spec.Replay.Follow.Resources.DeepCopy()
+	for i := range current.Workloads {
+		workload := &current.Workloads[i]
+		for j := range spec.Workloads {
+			if spec.Workloads[j].Name == workload.Name {
+				renew(workload, &spec.Workloads[j])
 			}
 		}
 	}
-	return &scaled
+	return &current
+}
+
+// renew takes over what applies to all versions of a workload at once.
+func renew(workload, wanted *v1alpha1.Workload) {
+	workload.Replicas, workload.Autoscaling, workload.DisruptionBudget = wanted.Replicas, wanted.Autoscaling, wanted.DisruptionBudget
+	pod, present := workload.Template.Spec.DeepCopy(), wanted.Template.Spec.DeepCopy()
+	pod.Resources = present.Resources
+	renewResources(pod.Containers, present.Containers)
+	renewResources(pod.InitContainers, present.InitContainers)
+	workload.Template.Spec = *pod
+}
+
+// renewResources gives containers the resources that those of the same name
+// have in the present spec. Claims name what the pod's own template declares.
+func renewResources(containers, present []corev1.Container) {
+	for i := range containers {
+		for j := range present {
+			if present[j].Name == containers[i].Name {
+				containers[i].Resources.Limits, containers[i].Resources.Requests = present[j].Resources.Limits, present[j].Resources.Requests
+			}
+		}
+	}
 }
 
 // pinImages makes every version run the image that built its database, whatever
@@ -104,7 +129,7 @@ func (r *Reconciler) loadPlans(ctx context.Context, s *scope) error {
 		return err
 	}
 	var frozen appsv1.ControllerRevisionList
-	err := r.Client.List(ctx, &frozen, client.InNamespace(s.release.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name})
+	err := r.Client.List(ctx, &frozen, r.own(s)...)
 	if err != nil {
 		return fmt.Errorf("list ControllerRevisions: %w", err)
 	}
@@ -118,7 +143,7 @@ func (r *Reconciler) loadPlans(ctx context.Context, s *scope) error {
 		}
 		if old.Version != present.Version && revision.Revision > newest[old.Version] {
 			newest[old.Version] = revision.Revision
-			s.plans[old.Version] = old.scaled(&s.release.Spec)
+			s.plans[old.Version] = old.current(&s.release.Spec)
 		}
 	}
 	return nil
@@ -201,7 +226,7 @@ func (r *Reconciler) restorePlan(ctx context.Context, s *scope, v *ledger.Versio
 	if err := r.freeze(ctx, s, p); err != nil {
 		return err
 	}
-	p = p.scaled(&s.release.Spec)
+	p = p.current(&s.release.Spec)
 	p.pinned = v.Image
 	s.plans[v.Version] = p
 	return nil

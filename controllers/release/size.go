@@ -80,7 +80,6 @@ func (s *scope) sized(v *ledger.Version) *plan {
 // its pods, which is the autoscaler's. It begins with the given one when the
 // Deployment is new, or had none: an autoscaler does not wake what is at zero.
 func (r *Reconciler) convergeScaled(ctx context.Context, s *scope, wanted *appsv1.Deployment, begin int32) error {
-	wanted.APIVersion, wanted.Kind = "apps/v1", "Deployment"
 	existing := &appsv1.Deployment{}
 	err := r.find(ctx, client.ObjectKeyFromObject(wanted), existing)
 	switch {

@@ -17,11 +17,18 @@ type catchUpStage struct{ *Reconciler }
 func (catchUpStage) condition() string { return v1alpha1.ConditionCaughtUp }
 
 func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
-	v, p := s.target, s.plans[s.target.Version]
-	ready, problem := s.workloadsReady(v, p)
+	v := s.target
+	current := passed("the follower is current and the pods are ready")
+	if v.Passed(v1alpha1.ConditionCaughtUp) && v.Role == ledger.Live {
+		return current, nil
+	}
+	ready, problem, err := st.workloadsReady(ctx, s, v)
+	if err != nil {
+		return outcome{}, err
+	}
 	// While it waits to go live its pods may have gone, as those of a version that was held do.
-	if v.Passed(v1alpha1.ConditionCaughtUp) && (ready || v.Role == ledger.Live) {
-		return passed("the follower is current and the pods are ready"), nil
+	if v.Passed(v1alpha1.ConditionCaughtUp) && ready {
+		return current, nil
 	}
 	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionCaughtUp); err != nil {
 		return outcome{}, err
@@ -42,7 +49,7 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	if err := s.ledger.PassStage(ctx, v, v1alpha1.ConditionCaughtUp, map[string]int64{"checkpoint": v.Checkpoint.Position, "head": s.head}); err != nil {
 		return outcome{}, err
 	}
-	return passed("the follower is current and the pods are ready"), s.reload(ctx)
+	return current, s.reload(ctx)
 }
 
 // followed reports whether the version's checkpoint was reported after its

@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
@@ -17,6 +18,8 @@ import (
 )
 
 const followerName = "follower"
+
+var deploymentType = metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}
 
 // followerDeadline is how long the follower of an ending pod may take to
 // commit its last batch.
@@ -49,6 +52,7 @@ func (r *Reconciler) ensureFollower(ctx context.Context, s *scope, v *ledger.Ver
 		replicas = 1
 	}
 	deployment := &appsv1.Deployment{
+		TypeMeta:   deploymentType,
 		ObjectMeta: s.objectMeta(objectName(s.release.Name, followerName, v.Version), labels),
 		Spec: appsv1.DeploymentSpec{
 			Replicas: ptr.To(replicas),
@@ -130,10 +134,11 @@ func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, worklo
 	equip(&template, s, v, p, c, labels)
 	template.Annotations[v1alpha1.AnnotationDrained] = s.drainsOf(v, workload)
 	return &appsv1.Deployment{
+		TypeMeta:   deploymentType,
 		ObjectMeta: s.objectMeta(objectName(s.release.Name, workload.Name, v.Version), labels),
 		Spec: appsv1.DeploymentSpec{
 			Replicas: ptr.To(replicas), Selector: selector(labels), Template: template,
-			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: pace(v)},
+			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: pace(v, s.live())},
 		},
 	}
 }
@@ -151,16 +156,16 @@ func (s *scope) drainsOf(v *ledger.Version, workload *v1alpha1.Workload) string 
 
 // pace is how pods are replaced: one after the other while they serve, and all
 // at once when another version has taken over, so that clients which hold
-// connections to them let go at once.
-func pace(v *ledger.Version) *appsv1.RollingUpdateDeployment {
-	if v.Role == ledger.Live {
+// connections to them let go at once. Until the nodes know of that, the version
+// before still serves.
+func pace(v, live *ledger.Version) *appsv1.RollingUpdateDeployment {
+	if v == live || v.Role == ledger.Warm && live != nil && !live.Passed(v1alpha1.ConditionSwitched) {
 		return &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.FromInt32(0)), MaxSurge: ptr.To(intstr.FromString("25%"))}
 	}
 	return &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.FromString("100%")), MaxSurge: ptr.To(intstr.FromInt32(0))}
 }
 
 func (r *Reconciler) convergeDeployment(ctx context.Context, s *scope, deployment *appsv1.Deployment) error {
-	deployment.APIVersion, deployment.Kind = "apps/v1", "Deployment"
 	return r.converge(ctx, s, deployment, &appsv1.Deployment{})
 }
 
@@ -211,24 +216,36 @@ func ended(pod *corev1.Pod) bool {
 }
 
 // workloadsReady judges the pods of a version's workloads that run before it
-// is live: all there, or what keeps them.
-func (s *scope) workloadsReady(v *ledger.Version, p *plan) (ready bool, problem verdict) {
+// is live: all there, or what keeps them. Those of another template than this
+// pass would give them do not count: they are about to be replaced.
+func (r *Reconciler) workloadsReady(ctx context.Context, s *scope, v *ledger.Version) (ready bool, problem verdict, err error) {
 	ready = true
+	p := s.plans[v.Version]
+	c, err := r.loadCredentials(ctx, s, v, appSide)
+	if err != nil {
+		return false, verdict{}, err
+	}
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
 		if !s.mayRun(v, workload) {
 			continue
 		}
-		// One that was scaled down has all the pods that it should have, and is not ready.
 		d := s.deployment(v, workload.Name)
-		if d == nil || !rolledOut(d) || ptr.Deref(d.Spec.Replicas, 1) != s.size(v, workload).replicas {
+		if d == nil || !rolledOut(d) {
 			ready = false
+			continue
 		}
+		// One that was scaled down has all the pods that it should have, and is not ready.
+		wanted := renderWorkload(s, v, p, c, workload, s.size(v, workload).replicas)
+		if err := stampInputs(wanted); err != nil {
+			return false, verdict{}, err
+		}
+		ready = ready && asApplied(wanted, d)
 	}
 	if ready {
-		return true, verdict{}
+		return true, verdict{}, nil
 	}
-	return false, s.podTrouble(v)
+	return false, s.podTrouble(v), nil
 }
 
 // podTrouble is what keeps any pod of the version, its follower included, from
