@@ -23,7 +23,10 @@ const (
 )
 
 const (
-	passwordKey     = "password"
+	passwordKey      = "password"
+	databaseUser     = "NAWHAS_DATABASE_USER"
+	databasePassword = "NAWHAS_DATABASE_PASSWORD"
+
 	sourceCAKey     = "source-ca.crt"
 	databasesCAKey  = "databases-ca.crt"
 	certificatesDir = "/etc/nawhas/tls"
@@ -32,8 +35,10 @@ const (
 // credentials are what pods of one role connect with: a Secret whose keys are
 // the NAWHAS_ variables of the pods.
 type credentials struct {
-	secret   string
-	role     string
+	secret string
+	role   string
+	// login is who the password belongs to: the role, or a login that becomes it.
+	login    string
 	password string
 	data     map[string][]byte
 }
@@ -69,18 +74,38 @@ func (r *Reconciler) loadCredentials(ctx context.Context, s *scope, v *ledger.Ve
 	if c.password = string(existing.Data[passwordKey]); c.password == "" {
 		c.password = versiondb.NewPassword()
 	}
-	c.data = s.variables(v, c.role, c.password)
+	c.login = c.role
+	if side == appSide {
+		c.login = loginOf(v, existing, c.password)
+	}
+	c.data = s.variables(v, c.login, c.password)
 	return c, nil
+}
+
+// loginOf decides who the password of a version's pods belongs to. The first one
+// is that of the app role itself. Another one gets a login of its own: pods
+// that know the old one must be able to connect until they are replaced. The
+// follower needs none, because no client waits for it, and its pods take turns.
+func loginOf(v *ledger.Version, secret *corev1.Secret, password string) string {
+	own := versiondb.LoginOf(v.AppRole, password)
+	known := string(secret.Data[databaseUser])
+	switch {
+	case !v.Passed(v1alpha1.ConditionDatabaseReady):
+		return v.AppRole
+	case string(secret.Data[databasePassword]) == password && (known == v.AppRole || known == own):
+		return known
+	}
+	return own
 }
 
 // variables are the contents of a Secret: the NAWHAS_ variables, and what
 // cannot be a variable.
-func (s *scope) variables(v *ledger.Version, role, password string) map[string][]byte {
+func (s *scope) variables(v *ledger.Version, login, password string) map[string][]byte {
 	data := map[string][]byte{passwordKey: []byte(password)}
 	put := func(prefix string, c *connection, database, caKey string) {
 		for name, value := range map[string]string{
-			"URL": c.podURL(role, password, database, certificatesDir+"/"+caKey), "HOST": c.host(), "PORT": c.port(),
-			"NAME": database, "USER": role, "PASSWORD": password,
+			"URL": c.podURL(login, password, database, certificatesDir+"/"+caKey), "HOST": c.host(), "PORT": c.port(),
+			"NAME": database, "USER": login, "PASSWORD": password,
 		} {
 			data[prefix+name] = []byte(value)
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -37,29 +39,24 @@ func TestARotatedAccountOfTheOperatorRollsNoPod(t *testing.T) {
 	w.must(w.kubelet.append("3.2.0", 1))
 }
 
-// Deleting a version's Secret gives its role another password. The pods are
-// replaced one after the other, and each with what it needs.
+// Deleting a version's Secret is another password. Each pod is replaced and gets
+// what it needs, and in the end nobody can use the old one.
 func TestADeletedSecretOfAVersionIsANewPassword(t *testing.T) {
 	for _, side := range []string{appSide, ownerSide} {
 		t.Run(side, func(t *testing.T) {
 			w := newWorld(t)
 			w.newRelease()
 			w.until("live", isLive("3.1.2"))
-			key := client.ObjectKey{Namespace: w.namespace, Name: objectName("nawhas", "3.1.2", side)}
-			secret := &corev1.Secret{}
-			w.must(cluster.Get(t.Context(), key, secret))
+			secret := w.secretOf("3.1.2", side)
 			old := string(secret.Data["NAWHAS_SOURCE_URL"])
 			w.must(cluster.Delete(t.Context(), secret))
 
 			w.settle()
 
-			w.must(cluster.Get(t.Context(), key, secret))
-			if string(secret.Data["NAWHAS_SOURCE_URL"]) == old {
+			if string(w.secretOf("3.1.2", side).Data["NAWHAS_SOURCE_URL"]) == old {
 				t.Fatal("the password is the old one")
 			}
-			if _, err := w.tryConnect(old); err == nil || !strings.Contains(err.Error(), "password authentication failed") {
-				t.Errorf("the old password is still good: %v", err)
-			}
+			w.refuses(old)
 			w.must(w.kubelet.append("3.1.2", 1))
 			w.settle()
 			if release := w.get(); !isLive("3.1.2")(release) || *release.Status.Lag != 0 {
@@ -69,6 +66,124 @@ func TestADeletedSecretOfAVersionIsANewPassword(t *testing.T) {
 				t.Errorf("pods are taken away before others are ready: %+v", pace)
 			}
 		})
+	}
+}
+
+// While pods are replaced those of before open connections, too: their password
+// is good until the last of them is gone. Whoever logs in acts as the one role
+// that rights and fences go by.
+func TestAnOldPasswordIsGoodUntilNoPodKnowsIt(t *testing.T) {
+	for what, rotate := range map[string]func(w *world){
+		"the Secret is deleted":   func(w *world) { w.must(cluster.Delete(w.t.Context(), w.secretOf("3.1.2", appSide))) },
+		"the password is changed": func(w *world) { w.setPassword("3.1.2", "chosen-by-hand-"+w.namespace) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.newRelease()
+			w.until("live", isLive("3.1.2"))
+			for range 2 {
+				old := w.secretOf("3.1.2", appSide)
+				w.kubelet.idle = true
+
+				rotate(w)
+				w.settle()
+
+				now := w.secretOf("3.1.2", appSide)
+				if string(now.Data[databaseUser]) == string(old.Data[databaseUser]) {
+					t.Fatalf("both passwords belong to %s", now.Data[databaseUser])
+				}
+				for _, secret := range []*corev1.Secret{old, now} {
+					w.servesWith(secret)
+				}
+				w.kubelet.idle = false
+				w.settle()
+				w.refuses(string(old.Data["NAWHAS_SOURCE_URL"]))
+				w.refuses(string(old.Data["NAWHAS_DATABASE_URL"]))
+				w.servesWith(now)
+				if release := w.get(); !isLive("3.1.2")(release) {
+					t.Fatalf("the release is not well:\n%s", w.told())
+				}
+				rotate = func(w *world) { w.must(cluster.Delete(w.t.Context(), w.secretOf("3.1.2", appSide))) }
+			}
+		})
+	}
+}
+
+// A fence holds for whoever logs in: a transaction of a login that has appended is
+// waited for, and its right is gone.
+func TestAVersionIsFencedWhateverItLogsInAs(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Retention.Versions = ptr.To(int32(1))
+		r.Spec.Rollback.Window = &metav1.Duration{}
+	})
+	w.until("live", isLive("3.1.2"))
+	w.must(cluster.Delete(t.Context(), w.secretOf("3.1.2", appSide)))
+	w.settle()
+	login := w.secretOf("3.1.2", appSide)
+	conn, err := w.tryConnect(string(login.Data["NAWHAS_SOURCE_URL"]))
+	w.must(err)
+	w.release("3.2.0")
+	w.until("at the switch", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.2.0" })
+	tx, err := conn.Begin(t.Context())
+	w.must(err)
+	_, err = tx.Exec(t.Context(), appendOne)
+	w.must(err)
+
+	w.until("draining", func(r *v1alpha1.NawhasRelease) bool {
+		fenced := conditionOf(r, v1alpha1.ConditionFenced)
+		return fenced.Reason == v1alpha1.ReasonDraining && strings.Contains(fenced.Message, "has appended to the log and not finished")
+	})
+	w.must(tx.Commit(t.Context()))
+	w.until("live", isLive("3.2.0"))
+
+	if _, err := conn.Exec(t.Context(), appendOne); err == nil {
+		t.Error("a login of the fenced version can append")
+	}
+	w.kubelet.wait(10 * time.Minute)
+	w.until("removed", func(r *v1alpha1.NawhasRelease) bool { return len(r.Status.Versions) == 1 })
+	var roles int
+	w.must(w.admin("postgres").QueryRow(t.Context(), "SELECT count(*) FROM pg_roles WHERE rolname LIKE $1", w.prefix+"3_1_2%").Scan(&roles))
+	if roles != 0 {
+		t.Errorf("%d roles of the removed version are left", roles)
+	}
+}
+
+func (w *world) secretOf(version, side string) *corev1.Secret {
+	w.t.Helper()
+	secret := &corev1.Secret{}
+	w.must(cluster.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: objectName("nawhas", version, side)}, secret))
+	return secret
+}
+
+// setPassword writes a password into the Secret of a version's pods.
+func (w *world) setPassword(version, password string) {
+	w.t.Helper()
+	secret := w.secretOf(version, appSide)
+	secret.Data[passwordKey] = []byte(password)
+	w.must(cluster.Update(w.t.Context(), secret))
+}
+
+// servesWith opens new connections with a Secret, reads, and appends.
+func (w *world) servesWith(secret *corev1.Secret) {
+	w.t.Helper()
+	conn, err := w.tryConnect(string(secret.Data["NAWHAS_SOURCE_URL"]))
+	w.must(err)
+	_, err = conn.Exec(w.t.Context(), appendOne)
+	w.must(err)
+	database, err := w.tryConnect(string(secret.Data["NAWHAS_DATABASE_URL"]))
+	w.must(err)
+	var role string
+	w.must(database.QueryRow(w.t.Context(), "SELECT current_user::text FROM (SELECT count(*) FROM reciters) AS read").Scan(&role))
+	if role != w.prefix+"3_1_2_app" {
+		w.t.Errorf("%s acts as %s", secret.Data[databaseUser], role)
+	}
+}
+
+func (w *world) refuses(url string) {
+	w.t.Helper()
+	if _, err := w.tryConnect(url); err == nil || !strings.Contains(err.Error(), "password authentication failed") {
+		w.t.Errorf("the old password is still good: %v", err)
 	}
 }
 

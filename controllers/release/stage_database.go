@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -92,7 +93,8 @@ func (st databaseStage) lost(s *scope) outcome {
 }
 
 // equip makes sure of the Secrets, the roles with their passwords and rights,
-// and the database. It asks the servers only when something of it is new.
+// and the database. It asks the servers only when something of it is new, and
+// makes no database again that was lost.
 func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) error {
 	owner, err := st.loadCredentials(ctx, s, v, ownerSide)
 	if err != nil {
@@ -107,15 +109,37 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 			return err
 		}
 	}
-	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit())
-	if known, ok := st.equipped.Load(s.key() + " " + v.Version); ok && known == made {
+	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit(), st.pollers.drifts.count(client.ObjectKeyFromObject(s.release)))
+	if lost := v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]; lost || st.equipment(s, v).made == made {
 		return nil
 	}
-	if err := s.guarded(ctx, func() error { return st.equipServers(ctx, s, v, owner, app) }); err != nil {
+	spare := false
+	err = s.guarded(ctx, func() error {
+		if err := st.equipServers(ctx, s, v, owner, app); err != nil {
+			return err
+		}
+		spare, err = s.hasSpares(ctx, v, app)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	st.equipped.Store(s.key()+" "+v.Version, made)
+	st.equipped.Store(s.key()+" "+v.Version, equipment{made: made, spare: spare})
 	return nil
+}
+
+// equipment is what was made sure of for a version in this process' life.
+type equipment struct {
+	// made is a digest of it.
+	made string
+	// spare says that its pods could also log in by a password that was replaced.
+	spare bool
+}
+
+func (r *Reconciler) equipment(s *scope, v *ledger.Version) equipment {
+	known, _ := r.equipped.Load(s.key() + " " + v.Version)
+	found, _ := known.(equipment)
+	return found
 }
 
 func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Version, owner, app *credentials) error {
@@ -132,18 +156,35 @@ func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Ve
 
 func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Version, sides ...*credentials) error {
 	for _, c := range sides {
-		role := versiondb.Role{Name: c.role, Password: c.password, Stamp: s.stamp(v), Members: s.operators(), ConnectionLimit: s.connectionLimit()}
-		if err := versiondb.EnsureRole(ctx, s.sourcePool, role); err != nil {
-			return s.onSource(err)
+		role := versiondb.Role{Name: c.role, Stamp: s.stamp(v), Members: s.operators(), ConnectionLimit: s.connectionLimit()}
+		if c.login == c.role {
+			role.Password = c.password
 		}
-		if err := versiondb.EnsureRole(ctx, s.databasesPool, role); err != nil {
-			return s.onDatabases(err)
+		if err := s.ensureRole(ctx, role); err != nil {
+			return err
+		}
+		if c.login != c.role {
+			role.Name, role.Password, role.ActsAs = c.login, c.password, c.role
+			if err := s.ensureRole(ctx, role); err != nil {
+				return err
+			}
 		}
 		if err := s.log.AllowReading(ctx, s.sourcePool, c.role); err != nil {
 			return s.onSource(err)
 		}
 	}
 	return s.ledger.AllowReporting(ctx, v.OwnerRole)
+}
+
+// ensureRole makes sure of a role on both servers.
+func (s *scope) ensureRole(ctx context.Context, role versiondb.Role) error {
+	if err := versiondb.EnsureRole(ctx, s.sourcePool, role); err != nil {
+		return s.onSource(err)
+	}
+	if err := versiondb.EnsureRole(ctx, s.databasesPool, role); err != nil {
+		return s.onDatabases(err)
+	}
+	return nil
 }
 
 func (st databaseStage) allowReading(ctx context.Context, s *scope, names versiondb.Names, owner *credentials) error {

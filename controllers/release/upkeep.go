@@ -111,18 +111,23 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	}
 	keep := keepingOf(&s.release.Spec)
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
-	if (need.follower || need.pods) && v != s.target && s.existing[v.Database] {
+	follower := need.follower || v.Passed(v1alpha1.ConditionReplayed)
+	workloads := need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm
+	if (follower || workloads) && v != s.target {
 		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
 			return err
 		}
 	}
-	if need.follower || v.Passed(v1alpha1.ConditionReplayed) {
+	if follower {
 		if err := r.ensureFollower(ctx, s, v, need.follower); err != nil {
 			return err
 		}
 	}
-	if need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm {
+	if workloads {
 		if err := r.ensureWorkloads(ctx, s, v, need.pods); err != nil {
+			return err
+		}
+		if err := r.closeSpares(ctx, s, v); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,16 +106,25 @@ func (l *Log) Holders(ctx context.Context, db DB) ([]Holder, error) {
 	return holders, nil
 }
 
-// HoldersOf are the holders that connected as the role, or prepared as it. A
-// fence has them finish after the role's right to append was taken away.
+// HoldersOf are the holders that connected as the role, or as a login that
+// becomes it, or prepared as it. A fence has them finish after the role's right
+// to append was taken away.
 func (l *Log) HoldersOf(ctx context.Context, db DB, role string) ([]Holder, error) {
 	all, err := l.Holders(ctx, db)
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return nil, err
+	}
+	rows, err := db.Query(ctx, "SELECT rolname::text FROM pg_roles WHERE rolname = $1 OR 'role=' || $1 = ANY(rolconfig)", role)
+	if err != nil {
+		return nil, fmt.Errorf("read the logins of role %s: %w", role, err)
+	}
+	logins, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the logins of role %s: %w", role, err)
 	}
 	var own []Holder
 	for _, h := range all {
-		if h.Role == role {
+		if h.Role == role || slices.Contains(logins, h.Role) {
 			own = append(own, h)
 		}
 	}

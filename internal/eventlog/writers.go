@@ -96,7 +96,8 @@ func (w *Writers) add(kind, role string, grant Grant) {
 // writersQuery follows memberships from those who have a right to those who get
 // it through them. Asking pg_has_role for each pair instead takes seconds when
 // the log has a thousand roles. The owner of the database is a member of
-// pg_database_owner although nobody made it one.
+// pg_database_owner although nobody made it one. A login that becomes the role
+// which has the right is no other writer than that role.
 func writersQuery(regclass string) string {
 	return `WITH RECURSIVE log AS (
 			SELECT relowner, relacl FROM pg_class WHERE oid = ` + regclass + `
@@ -127,6 +128,7 @@ func writersQuery(regclass string) string {
 		UNION ALL
 		SELECT 'writer', r.rolname::text, h.grantee::regrole::text, h.grantor FROM heirs h JOIN pg_roles r ON r.oid = h.role
 		WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT EXISTS (SELECT FROM owners o WHERE o.role = h.role)
+			AND coalesce('role=' || h.grantee::regrole::text <> ALL(r.rolconfig), true)
 		UNION ALL
 		SELECT 'writer', 'PUBLIC', 'PUBLIC', grantor FROM allowed WHERE grantee = 0
 		ORDER BY 1, 2, 3, 4`

@@ -134,3 +134,34 @@ func untilBlocked(t *testing.T, m managed, n int) {
 		}
 	}
 }
+
+// A login that becomes the role which may append is that role, and no other writer.
+func TestALoginIsNoWriterBesideItsRole(t *testing.T) {
+	m := newManaged(t)
+	role, _ := m.writer(t)
+	login := newRole(t)
+	server.Exec(t, m.database, "GRANT "+role+" TO "+login, "ALTER ROLE "+login+" LOGIN PASSWORD 'secret'")
+	if found := writersOf(t, m); !strings.Contains(found[login], "as a member of "+role) {
+		t.Fatalf("before it is a login it says %v", found)
+	}
+	server.Exec(t, m.database, "ALTER ROLE "+login+" SET role = "+role)
+
+	if found := writersOf(t, m); found[login] != "" || found[role] == "" {
+		t.Errorf("it says %v", found)
+	}
+	conn, err := pgx.Connect(t.Context(), server.URLAs(login, "secret", m.database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := conn.Exec(t.Context(), "BEGIN; INSERT INTO events (id, name, payload) VALUES (gen_random_uuid(), 'a', '{}')"); err != nil {
+		t.Fatal(err)
+	}
+	if holders, err := events.HoldersOf(t.Context(), m.owner, role); err != nil || len(holders) != 1 {
+		t.Errorf("the holders of %s are %v, %v", role, holders, err)
+	}
+	server.Exec(t, m.database, "GRANT INSERT ON events TO "+login)
+	if found := writersOf(t, m); found[login] == "" {
+		t.Errorf("with a right of its own it is no writer: %v", found)
+	}
+}

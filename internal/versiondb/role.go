@@ -14,11 +14,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Role is one of a version's two roles as it should be.
+// Role is one of a version's two roles, or a login of one, as it should be.
 type Role struct {
-	Name     string
+	Name string
+	// Password is empty for a role that keeps the one that it has, if any.
 	Password string
 	Stamp    Stamp
+	// ActsAs is the role that a login becomes when it connects.
+	ActsAs string
 	// Members are the accounts of the operator, which need sight of the role's
 	// sessions and the right to end them. Those that a server lacks are passed over.
 	Members []string
@@ -54,10 +57,13 @@ func EnsureRole(ctx context.Context, db Beginner, role Role) error {
 		if !ok || !stamp.SameOwner(role.Stamp) {
 			return &ForeignError{Kind: "role", Name: role.Name, Comment: withoutFingerprint(found)}
 		}
-		if found != withFingerprint(comment, role.Password) {
+		if role.Password != "" && found != withFingerprint(comment, role.Password) {
 			if err := setPassword(ctx, tx, role, "ALTER"); err != nil {
 				return err
 			}
+		}
+		if err := become(ctx, tx, role); err != nil {
+			return err
 		}
 		if err := limitConnections(ctx, tx, role); err != nil {
 			return err
@@ -103,6 +109,9 @@ func createRole(ctx context.Context, tx pgx.Tx, role Role) error {
 	if _, err := tx.Exec(ctx, settings.String()); err != nil {
 		return fmt.Errorf("set the time limits of role %s: %w", role.Name, err)
 	}
+	if err := become(ctx, tx, role); err != nil {
+		return err
+	}
 	if err := limitConnections(ctx, tx, role); err != nil {
 		return err
 	}
@@ -112,15 +121,18 @@ func createRole(ctx context.Context, tx pgx.Tx, role Role) error {
 // setPassword names no other attribute: even to take SUPERUSER from a role
 // that does not have it, one must be a superuser.
 func setPassword(ctx context.Context, tx pgx.Tx, role Role, verb string) error {
-	verifier, err := scramVerifier(role.Password)
-	if err != nil {
-		return err
+	statement, stamp := fmt.Sprintf("%s ROLE %s LOGIN", verb, quote(role.Name)), role.Stamp.String()
+	if role.Password != "" {
+		verifier, err := scramVerifier(role.Password)
+		if err != nil {
+			return err
+		}
+		statement, stamp = statement+" PASSWORD '"+verifier+"'", withFingerprint(stamp, role.Password)
 	}
-	statement := fmt.Sprintf("%s ROLE %s LOGIN PASSWORD '%s'", verb, quote(role.Name), verifier)
 	if _, err := tx.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("%s role %s: %w", strings.ToLower(verb), role.Name, err)
 	}
-	return comment(ctx, tx, "ROLE", role.Name, withFingerprint(role.Stamp.String(), role.Password))
+	return comment(ctx, tx, "ROLE", role.Name, stamp)
 }
 
 // grantMembership asks for USAGE, not MEMBER: from Postgres 16 on whoever makes
@@ -142,8 +154,8 @@ func grantMembership(ctx context.Context, tx pgx.Tx, role Role) error {
 	return nil
 }
 
-// DropRole removes a role that carries the very stamp, with its rights in the
-// database that db is connected to. A role that is gone, or is not ours, is
+// DropRole removes a role that carries the very stamp, with its logins and its
+// rights in the database that db is connected to. A role that is gone, or is not ours, is
 // passed over. One whose objects in another database keep it stays, which is
 // reported as false: dropping that database comes first.
 func DropRole(ctx context.Context, db Beginner, name string, stamp Stamp) (gone bool, err error) {
@@ -159,13 +171,10 @@ func DropRole(ctx context.Context, db Beginner, name string, stamp Stamp) (gone 
 		if found, ok := ParseStamp(withoutFingerprint(found)); !ok || found != stamp {
 			return nil
 		}
-		if _, err := tx.Exec(ctx, "DROP OWNED BY "+quote(name)); err != nil {
-			return fmt.Errorf("take the rights of role %s: %w", name, err)
+		if err := dropLogins(ctx, tx, name, stamp); err != nil {
+			return err
 		}
-		if _, err := tx.Exec(ctx, "DROP ROLE "+quote(name)); err != nil {
-			return fmt.Errorf("drop role %s: %w", name, err)
-		}
-		return nil
+		return dropRole(ctx, tx, name)
 	})
 	const dependentObjects = "2BP01"
 	var pgErr *pgconn.PgError
@@ -175,11 +184,22 @@ func DropRole(ctx context.Context, db Beginner, name string, stamp Stamp) (gone 
 	return err == nil, err
 }
 
-// EndSessions ends every session of a role on the server that db is connected
-// to, and returns how many there were.
+func dropRole(ctx context.Context, tx pgx.Tx, name string) error {
+	if _, err := tx.Exec(ctx, "DROP OWNED BY "+quote(name)); err != nil {
+		return fmt.Errorf("take the rights of role %s: %w", name, err)
+	}
+	if _, err := tx.Exec(ctx, "DROP ROLE "+quote(name)); err != nil {
+		return fmt.Errorf("drop role %s: %w", name, err)
+	}
+	return nil
+}
+
+// EndSessions ends every session of a role and of its logins on the server that
+// db is connected to, and returns how many there were.
 func EndSessions(ctx context.Context, db DB, role string) (int, error) {
 	var ended int
-	err := db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1`, role).Scan(&ended)
+	err := db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE usesysid IN (SELECT oid FROM pg_roles WHERE rolname = $1 OR 'role=' || $1 = ANY(rolconfig))`, role).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end the sessions of role %s: %w", role, err)
 	}
