@@ -119,6 +119,8 @@ func TestTheSchemaRefusesValuesThatCannotWork(t *testing.T) {
 		"a budget that lets no node be drained": {"podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable'"},
 		"a port that cannot be":                 {"networkPolicy: {databasePorts: [70000]}", "at '/networkPolicy/databasePorts/0'"},
 		"no port for the databases":             {"networkPolicy: {databasePorts: []}", "at '/networkPolicy/databasePorts'"},
+		"metrics for everybody":                 {"networkPolicy: {metricsFrom: []}", "at '/networkPolicy/metricsFrom'"},
+		"labels for the name of a namespace":    {"networkPolicy: {metricsFrom: {team: a}}", "at '/networkPolicy/metricsFrom'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var values map[string]any
