@@ -78,7 +78,7 @@ func TestWatchingInAPipe(t *testing.T) {
 func TestHistory(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("switched")
-	r.run("history").expect(t, 0, "VERSION", "3.2.0     Live   nawhas_v3_2_0", "3.1.2     Warm   nawhas_v3_1_2", "ghcr.io/nawhas/api:3.1.2")
+	r.run("history").expect(t, 0, "VERSION", "3.2.0    Live  nawhas_v3_2_0", "3.1.2    Warm  nawhas_v3_1_2", "ghcr.io/nawhas/api:3.1.2")
 }
 
 func TestPlan(t *testing.T) {

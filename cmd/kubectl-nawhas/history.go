@@ -23,7 +23,11 @@ func historyCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			lines := screen.History(screen.Of(release, nil), s.now())
+			width := 0
+			if _, seen := terminal(cmd.OutOrStdout()); seen {
+				width = widthOf(cmd.OutOrStdout())
+			}
+			lines := screen.History(screen.Of(release, nil), s.now(), width)
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
 			return err
 		},

@@ -78,16 +78,14 @@ func printManifests(cmd *cobra.Command, namespace, image string) error {
 }
 
 func tellSteps(cmd *cobra.Command, steps []install.Step, namespace string, try bool) error {
-	out := cmd.OutOrStdout()
+	var lines []string
 	for _, step := range steps {
-		if _, err := fmt.Fprintf(out, "%-9s  %s\n", step.Done, step.Object); err != nil {
-			return err
-		}
+		lines = append(lines, fmt.Sprintf("%-9s  %s", step.Done, step.Object))
 	}
-	last := "To see it start: kubectl -n " + namespace + " rollout status deployment nawhas-operator"
 	if try {
-		last = "Tried on the server: nothing was changed."
+		lines = append(lines, "Tried on the server: nothing was changed.")
+	} else {
+		lines = append(lines, "To see it start:", "  kubectl -n "+namespace+" rollout status deployment nawhas-operator")
 	}
-	_, err := fmt.Fprintln(out, last)
-	return err
+	return printLines(cmd.OutOrStdout(), lines)
 }

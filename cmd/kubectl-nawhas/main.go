@@ -8,9 +8,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
+	"github.com/nawhas/nawhas-operator/internal/screen"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
@@ -66,7 +69,20 @@ func command(s *session) *cobra.Command {
 	root.AddCommand(statusCommand(s), planCommand(s), promoteCommand(s), abortCommand(s), rollbackCommand(s), retryCommand(s),
 		suspendCommand(s), resumeCommand(s), historyCommand(s), logsCommand(s), reportCommand(s), dashboardCommand(s), installCommand(s))
 	s.completeVersions(root)
+	fitHelp(root)
 	return root
+}
+
+// fitHelp breaks help into lines of a usual terminal.
+func fitHelp(root *cobra.Command) {
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", usualWidth)))
+	for _, cmd := range append(root.Commands(), root) {
+		var lines []string
+		for paragraph := range strings.SplitSeq(cmd.Long, "\n\n") {
+			lines = append(lines, strings.Join(screen.Wrap(paragraph, usualWidth), "\n"))
+		}
+		cmd.Long = strings.Join(lines, "\n\n")
+	}
 }
 
 // rareFlags work as in kubectl, and would only bury the others in help texts.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/nawhas/nawhas-operator/internal/releases"
@@ -30,8 +27,7 @@ func planCommand(s *session) *cobra.Command {
 					return err
 				}
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.Join(releases.Plan(release, version), "\n"))
-			return err
+			return printLines(cmd.OutOrStdout(), releases.Plan(release, version))
 		},
 	}
 	cmd.Flags().StringVar(&version, "version", "", "the version that would be released")

@@ -8,7 +8,7 @@ func retryCommand(s *session) *cobra.Command {
 	var try bool
 	cmd := &cobra.Command{
 		Use:   "retry [NAME]",
-		Short: "Try a version again that was sent back or given up, or a step that failed",
+		Short: "Try again what was sent back, was given up, or failed",
 		Long: "Try the wanted version again. One that was sent back or given up is let go on (raises spec.retry, and takes\n" +
 			"spec.abort away). A step that failed is begun at once rather than when its time has come (deletes its failed Job).",
 		Example:           "  kubectl nawhas retry nawhas",

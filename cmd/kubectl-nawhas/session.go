@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/releases"
+	"github.com/nawhas/nawhas-operator/internal/screen"
 )
 
 // session is one run of the program: which cluster it is about, and the clock.
@@ -110,8 +112,7 @@ func tell(cmd *cobra.Command, release *v1alpha1.NawhasRelease, what string, try 
 	if try {
 		what += " (tried on the server, nothing was changed)"
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", release.Name, what)
-	return err
+	return printLines(cmd.OutOrStdout(), []string{release.Name + ": " + what})
 }
 
 func tryFlag(cmd *cobra.Command, try *bool) {
@@ -128,6 +129,16 @@ func terminal(out io.Writer) (*os.File, bool) {
 func colored(out io.Writer) bool {
 	_, seen := terminal(out)
 	return seen && os.Getenv("NO_COLOR") == ""
+}
+
+// printLines prints what people read: on a terminal no line is wider than that,
+// and in a pipe each line is whole.
+func printLines(out io.Writer, lines []string) error {
+	if _, seen := terminal(out); seen {
+		lines = screen.Fold(lines, widthOf(out))
+	}
+	_, err := fmt.Fprintln(out, strings.Join(lines, "\n"))
+	return err
 }
 
 // A terminal that does not tell its size.

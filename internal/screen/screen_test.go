@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +67,8 @@ func TestGolden(t *testing.T) {
 				text.WriteString(strings.Join(screen.Tree(summary, now, width), "\n") + "\n\n")
 			}
 			text.WriteString(screen.Line(summary) + "\n\n")
-			text.WriteString(strings.Join(screen.History(summary, now), "\n") + "\n")
+			text.WriteString(strings.Join(screen.History(summary, now, 0), "\n") + "\n\n")
+			text.WriteString(strings.Join(screen.History(summary, now, 80), "\n") + "\n")
 			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", text.String())
 		})
 	}
@@ -98,6 +100,19 @@ func TestNoLineIsWiderThanTheScreen(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestFoldedLinesHangBelowTheirText(t *testing.T) {
+	lines := []string{"Releasing version 3.3.0:", "  8. take the right to append from version 3.2.0 when it has drained", strings.Repeat("x", 50)}
+	want := []string{
+		"Releasing version 3.3.0:",
+		"  8. take the right to append from version 3.2.0",
+		"     when it has drained",
+		strings.Repeat("x", 50),
+	}
+	if got := screen.Fold(lines, 50); !slices.Equal(got, want) {
+		t.Errorf("it is\n%s", strings.Join(got, "\n"))
 	}
 }
 

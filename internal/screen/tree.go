@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -50,6 +51,31 @@ func Wrap(text string, width int) []string {
 	d.wrap("", text)
 	return d.lines
 }
+
+// Fold breaks the lines that are wider than a screen. What follows stands below
+// the beginning of their text, behind the number of a list.
+func Fold(lines []string, width int) []string {
+	var folded []string
+	for _, line := range lines {
+		if utf8.RuneCountInString(line) <= width {
+			folded = append(folded, line)
+			continue
+		}
+		first := leading.FindString(line)
+		rest := strings.Repeat(" ", utf8.RuneCountInString(first))
+		for i, part := range Wrap(line[len(first):], width-len(rest)) {
+			if i == 0 {
+				folded = append(folded, first+part)
+				continue
+			}
+			folded = append(folded, rest+part)
+		}
+	}
+	return folded
+}
+
+// leading is what a line begins with before its text.
+var leading = regexp.MustCompile(`^\s*(\d+\. )?`)
 
 type drawing struct {
 	lines []string
