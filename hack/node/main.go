@@ -27,6 +27,7 @@ const usage = `Usage: node COMMAND
   load FILE...   give container images (tarballs) to the node
   env            print the settings a shell needs, for: eval "$(node env)"
   exec PROGRAM   run a program inside the node's network
+  forward PORT   let this machine's 127.0.0.1:PORT lead to the same port inside, or to an address behind it
   kill NAME...   end programs of the node (see status) or containers (containerd://ID) as a crash would
   start NAME...  start programs of the node again
 `
@@ -67,6 +68,8 @@ func run(ctx context.Context, args []string) error {
 		return printEnv(home)
 	case "exec":
 		return execInside(home, args[1:])
+	case "forward":
+		return forward(ctx, home, args[1:])
 	case "kill":
 		return crash(ctx, home, args[1:])
 	case "start":

@@ -33,6 +33,7 @@ var here = []command{
 	{text: "kubectl create namespace library", says: "created"},
 	{text: "kubectl -n library create secret generic nawhas-source --from-literal=url='postgres://nawhas_source:choose-one@db.example.com:5432/source?sslmode=verify-full'", says: "created"},
 	{text: "kubectl -n library create secret generic nawhas-databases --from-literal=url='postgres://nawhas_databases:choose-another@db.example.com:5432/postgres?sslmode=verify-full'", says: "created"},
+	{text: "kubectl apply -f source-init.yaml", says: "job.batch/nawhas-source-init created"},
 	{text: "kubectl nawhas install --image registry.example.com/nawhas-operator:v0.1.0", says: "created    Deployment nawhas-operator"},
 	{text: "kubectl apply --server-side -f release.yaml", says: "nawhas serverside-applied"},
 	{text: "kubectl nawhas status nawhas -n library --wait --timeout 30m", given: "settled", says: "live 3.1.2 wanted 3.1.2"},
@@ -87,13 +88,17 @@ var elsewhere = []command{
 	{text: "hack/cluster.sh run bin/kubectl-nawhas history -n nawhas", elsewhere: "as above"},
 	{text: "hack/cluster.sh run bin/kubectl-nawhas rollback -n nawhas", elsewhere: "as above"},
 	{text: "hack/cluster.sh run bin/kubectl-nawhas status -n nawhas --wait", elsewhere: "as above"},
+	{text: "hack/cluster.sh run bin/kubectl-nawhas dashboard -n nawhas --address 127.0.0.1:8080", elsewhere: "as above"},
+	{text: "bin/local-node forward 8080", elsewhere: "hack/node has tests of its own"},
+	{text: "bin/local-node forward 8081 10.96.0.20:80", elsewhere: "as above"},
 	{text: "hack/cluster.sh run bin/kubernetes/kubectl get pods -A", elsewhere: "it needs the node; make test-e2e runs kubectl on it"},
 	{text: "hack/cluster.sh run sh", elsewhere: "it waits for somebody to type"},
 	{text: "bin/local-node status", elsewhere: "hack/node has tests of its own"},
 	{text: "bin/local-node kill postgres", elsewhere: "the tests of the node's faults do it"},
 	{text: "bin/local-node start postgres", elsewhere: "as above"},
 	{text: "bin/local-node kill containerd://ID", elsewhere: "as above"},
-	{text: "docker build --target manager -t registry.example.com/nawhas-operator:v0.1.0 .", elsewhere: "it needs Docker and a registry; make images makes the same images without"},
+	{text: "kubectl -n library wait job/nawhas-source-init --for=condition=Complete --timeout=2m", elsewhere: "it needs a node, and a Postgres for its pod"},
+	{text: "docker build --target manager --build-arg OPERATOR=v0.1.0 -t registry.example.com/nawhas-operator:v0.1.0 .", elsewhere: "it needs Docker and a registry; make images makes the same images without"},
 	{text: "docker build --target nawhas --build-arg VERSION=3.1.2 -t registry.example.com/nawhas:3.1.2 .", elsewhere: "as above"},
 	{text: "docker push registry.example.com/nawhas-operator:v0.1.0", elsewhere: "as above"},
 	{text: "docker push registry.example.com/nawhas:3.1.2", elsewhere: "as above"},
@@ -102,7 +107,7 @@ var elsewhere = []command{
 	{text: "kubectl -n nawhas-operator logs deployment/nawhas-operator --previous | tail -1", elsewhere: "as above"},
 	{text: "kubectl -n nawhas-operator port-forward deploy/nawhas-operator 8443 &", elsewhere: "it needs a running operator, and so a node"},
 	{text: "curl -sk -H \"Authorization: Bearer $(kubectl create token default)\" https://localhost:8443/metrics | grep ^nawhas_", elsewhere: "as above"},
-	{text: "helm install nawhas-operator . --namespace nawhas-operator --create-namespace", elsewhere: "make test-platform installs the chart"},
+	{text: "helm install nawhas-operator . --namespace nawhas-operator --create-namespace --set image.repository=registry.example.com/nawhas-operator --set image.tag=v0.1.0", elsewhere: "make test-platform installs the chart"},
 	{text: "helm uninstall nawhas-operator --namespace nawhas-operator", elsewhere: "as above"},
 	{text: "kubectl create secret generic nawhas-source --from-literal=url='postgres://nawhas_source:…@host:5432/source?sslmode=verify-full'", elsewhere: "getting-started.md has the same, with passwords"},
 	{text: "kubectl create secret generic nawhas-databases --from-literal=url='postgres://nawhas_databases:…@host:5432/postgres?sslmode=verify-full'", elsewhere: "as above"},
@@ -168,6 +173,7 @@ func TestEveryCommandIsKnown(t *testing.T) {
 func TestCommandsWork(t *testing.T) {
 	s := newStage(t)
 	s.file("release.yaml", manifestIn(t, "docs/getting-started.md", "kind: NawhasRelease"))
+	s.file("source-init.yaml", manifestIn(t, "docs/getting-started.md", "kind: Job"))
 	for _, c := range here {
 		if c.given != "" && c.given != "upgraded" {
 			s.record(c.given)
