@@ -144,6 +144,7 @@ under load: %d requests (%.0f a second), %d failed; %d writes acknowledged, %d o
 Look around:
   hack/cluster.sh run %s get nr -A
   hack/cluster.sh run %[15]s -n %s describe nr %s
+  make plugin && hack/cluster.sh run bin/kubectl-nawhas status -n %[16]s
 `, s.Live, s.Events, s.Reciters, s.Albums, s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.Behind,
 		s.Requests, s.RequestsPerSecond, s.FailedRequests, s.Acknowledged, s.StaleReads, c.KubectlPath(), namespace, release)
 	if c.Local() {
