@@ -32,6 +32,10 @@ func TestTheReleaseGoesLiveBeforeTheReadersEyes(t *testing.T) {
 	later.Versions[0].Progress.Percent, later.Versions[0].Progress.Position = 75, 7_500_000
 	p.show(later)
 	p.shows("75 %", "7.5M of 10.0M events")
+	later = recorded(t, "replaying")
+	later.Versions[0].Progress.Percent, later.Versions[0].Progress.Position = 100, 10_000_000
+	p.show(later)
+	p.shows("100 %", "10.0M of 10.0M events", "building indexes")
 	p.show(recorded(t, "waiting"))
 	p.shows("3.2.0 waits for your approval")
 	p.show(recorded(t, "switched"))

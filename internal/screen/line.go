@@ -28,7 +28,7 @@ func doing(s Summary) string {
 	case stage.State == Failed:
 		return "✘ " + labels[stage.Name][1] + ": " + stage.Reason + ": " + stage.Message
 	case progress != nil:
-		return labels[stage.Name][1] + " " + joined([]string{fmt.Sprintf("%d %%", progress.Percent), counts(*progress), rate(*progress), left(*progress)})
+		return labels[stage.Name][1] + " " + joined([]string{fmt.Sprintf("%d %%", progress.Percent), counts(*progress), rate(*progress), left(*progress)}, "   ")
 	case s.Ready:
 		return "live, " + labels[stage.Name][1] + ": " + stage.Message
 	}

@@ -133,6 +133,16 @@ func TestARateAndATimeLeftStayLongest(t *testing.T) {
 	}
 }
 
+func TestAReplayThatHasAppliedAllBuildsIndexes(t *testing.T) {
+	release, deployments := recorded(t, "testdata/replaying.yaml")
+	progress := release.Status.Versions[0].Progress
+	progress.Position, progress.Percent = progress.Target, 100
+	text := strings.Join(screen.Tree(screen.Of(release, deployments), lookedAt(release), 80), "\n")
+	if !strings.Contains(text, "100 %") || !strings.Contains(text, "building indexes") || strings.Contains(text, "events/s") {
+		t.Errorf("it says\n%s", text)
+	}
+}
+
 // A status without conditions, versions or anything is what an operator leaves
 // that does not run.
 func TestAReleaseThatNobodyLookedAfter(t *testing.T) {

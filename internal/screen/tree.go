@@ -36,7 +36,7 @@ func Tree(s Summary, now time.Time, width int) []string {
 		if i == len(s.Versions)-1 {
 			branch, trunk = "└─ ", "   "
 		}
-		d.add(branch, versionLine(s, v, now))
+		d.add(branch, versionLine(s, v, now, d.width-utf8.RuneCountInString(branch)))
 		if v.Version == s.Wanted && !settled(v) {
 			d.stages(trunk, v)
 		}
@@ -160,29 +160,44 @@ func heading(s Summary) string {
 	return fmt.Sprintf("%-27s  live %s   wanted %s   %s", s.Name, live, s.Wanted, available)
 }
 
-func versionLine(s Summary, v Version, now time.Time) string {
-	parts := []string{fmt.Sprintf("%-6s %-9s  %s", v.Version, strings.ToLower(v.Role), v.Database)}
+// versionLine is a version with as much as there is room for: what its role is
+// about stays longest, then how far behind it is, then its pods.
+func versionLine(s Summary, v Version, now time.Time, room int) string {
+	name := strings.TrimRight(fmt.Sprintf("%-6s %-9s  %s", v.Version, strings.ToLower(v.Role), v.Database), " ")
 	if v.Held != "" {
-		return strings.TrimRight(parts[0], " ") + "   sent back"
+		return name + "   sent back"
 	}
+	var lag, pods string
 	if v.Lag != nil {
-		parts = append(parts, "lag "+grouped(*v.Lag))
+		lag = "lag " + grouped(*v.Lag)
 	}
 	if v.Pods != nil && (v.Pods.Wanted > 0 || v.Pods.Ready > 0) {
-		parts = append(parts, fmt.Sprintf("%d/%d pods", v.Pods.Ready, v.Pods.Wanted))
+		pods = fmt.Sprintf("%d/%d pods", v.Pods.Ready, v.Pods.Wanted)
 	}
-	switch v.Role {
-	case string(v1alpha1.RoleLive):
-		switch {
-		case v.ObservedUntil != nil && v.ObservedUntil.After(now):
-			parts = append(parts, "watched for "+span(v.ObservedUntil.Sub(now)))
-		case v.LiveSince != nil:
-			parts = append(parts, "since "+span(now.Sub(*v.LiveSince)))
+	role := roleOf(s, v, now)
+	for _, parts := range [][]string{{name, lag, pods, role}, {name, lag, role}} {
+		for _, gap := range []string{"   ", "  "} {
+			if line := joined(parts, gap); utf8.RuneCountInString(line) <= room {
+				return line
+			}
 		}
-	case string(v1alpha1.RoleWarm):
-		parts = append(parts, wayBack(s, v, now))
 	}
-	return strings.TrimRight(strings.Join(parts, "   "), " ")
+	return joined([]string{name, role}, "  ")
+}
+
+// roleOf is what matters of a version in its role.
+func roleOf(s Summary, v Version, now time.Time) string {
+	switch {
+	case v.Role == string(v1alpha1.RoleWarm):
+		return wayBack(s, v, now)
+	case v.Role != string(v1alpha1.RoleLive):
+		return ""
+	case v.ObservedUntil != nil && v.ObservedUntil.After(now):
+		return "watched for " + span(v.ObservedUntil.Sub(now))
+	case v.LiveSince != nil:
+		return "since " + span(now.Sub(*v.LiveSince))
+	}
+	return ""
 }
 
 // wayBack says for how long a warm version can come back. The condition speaks
@@ -217,7 +232,7 @@ func (d *drawing) stageLine(stage Stage, v Version, room int) string {
 	if stage.State == Running || stage.State == Failed {
 		name = labels[stage.Name][1]
 	}
-	text := fmt.Sprintf("%-15s", name)
+	text := fmt.Sprintf("%-12s", name)
 	switch {
 	case stage.State == Done && stage.Seconds > 0:
 		text += " " + fmt.Sprintf("%-9s", seconds(stage.Seconds))
@@ -253,7 +268,7 @@ func progressLine(p Progress, room int) string {
 		if drop >= 0 {
 			figures[drop] = ""
 		}
-		text := joined(figures)
+		text := joined(figures, "   ")
 		if length := room - utf8.RuneCountInString(text) - 2; length >= shortestBar {
 			return bar(p.Percent, min(length, longestBar)) + "  " + text
 		}
@@ -264,27 +279,34 @@ func progressLine(p Progress, room int) string {
 func counts(p Progress) string { return short(p.Position) + " / " + short(p.Target) }
 
 func rate(p Progress) string {
-	if p.EventsPerSecond <= 0 {
+	if p.EventsPerSecond <= 0 || applied(p) {
 		return ""
 	}
 	return grouped(p.EventsPerSecond) + " events/s"
 }
 
+// left is what is left to do: when all events are applied, a replay makes the
+// indexes that readers need.
 func left(p Progress) string {
+	if applied(p) {
+		return "building indexes"
+	}
 	if p.RemainingSeconds <= 0 {
 		return ""
 	}
 	return seconds(p.RemainingSeconds) + " left"
 }
 
-func joined(parts []string) string {
+func applied(p Progress) bool { return p.Target > 0 && p.Position >= p.Target }
+
+func joined(parts []string, gap string) string {
 	var kept []string
 	for _, part := range parts {
 		if part != "" {
 			kept = append(kept, part)
 		}
 	}
-	return strings.Join(kept, "   ")
+	return strings.Join(kept, gap)
 }
 
 func cut(line string, width int) string {

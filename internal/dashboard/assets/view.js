@@ -102,10 +102,13 @@ function took(stage, now) {
 }
 
 function progress(replay, version) {
+  const applied = replay.target > 0 && replay.position >= replay.target;
   const figures = [
     `${short(replay.position)} of ${short(replay.target)} events`,
-    replay.eventsPerSecond > 0 ? `${grouped(replay.eventsPerSecond)} events/s` : null,
-    replay.remainingSeconds > 0 ? `${span(replay.remainingSeconds)} left` : null,
+    replay.eventsPerSecond > 0 && !applied ? `${grouped(replay.eventsPerSecond)} events/s` : null,
+    replay.remainingSeconds > 0 && !applied ? `${span(replay.remainingSeconds)} left` : null,
+    // When all events are applied, a replay makes the indexes that readers need.
+    applied ? "building indexes" : null,
   ].filter(Boolean);
   return h("div", { class: "progress" },
     h("progress", { value: replay.position, max: Math.max(1, replay.target), "aria-label": `Replay of version ${version.version}` }, `${replay.percent} %`),
