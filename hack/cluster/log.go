@@ -20,9 +20,10 @@ import (
 type Log struct {
 	// URL is the connection string of the log's owner.
 	URL string
+	// Database is its name.
+	Database string
 
-	cluster  *Cluster
-	database string
+	cluster *Cluster
 }
 
 // MakeLog makes a database with an empty log. Drop removes it.
@@ -32,7 +33,7 @@ func (c *Cluster) MakeLog(ctx context.Context, database string) (*Log, error) {
 		return nil, errors.New("the source's connection string is not a URL")
 	}
 	u.Path = "/" + database
-	l := &Log{URL: u.String(), cluster: c, database: database}
+	l := &Log{URL: u.String(), Database: database, cluster: c}
 	if err := c.execute(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER nawhas_source", pgx.Identifier{database}.Sanitize())); err != nil {
 		return nil, fmt.Errorf("make the log's database: %w", err)
 	}
@@ -49,7 +50,7 @@ func (l *Log) Append(ctx context.Context, events, seed int) error {
 
 // Drop removes the log and its database, whoever is connected.
 func (l *Log) Drop(ctx context.Context) error {
-	return l.cluster.execute(ctx, fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", pgx.Identifier{l.database}.Sanitize()))
+	return l.cluster.execute(ctx, fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", pgx.Identifier{l.Database}.Sanitize()))
 }
 
 func (l *Log) nawhas(ctx context.Context, args ...string) error {

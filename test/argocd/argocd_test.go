@@ -9,10 +9,10 @@
 package argocd
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,12 +20,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/hack/cluster"
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 const (
-	patience = 3 * time.Minute
-	look     = 200 * time.Millisecond
+	look = 200 * time.Millisecond
 	// quiet is how long nothing may change when nothing is to be done. Argo CD
 	// compares every five seconds here.
 	quiet = 15 * time.Second
@@ -40,28 +41,17 @@ const (
 var shared *cluster.Cluster
 
 func TestMain(m *testing.M) {
-	root, err := repository()
-	if err == nil {
-		shared, err = cluster.Connect(root)
-	}
-	if err != nil {
+	var err error
+	if shared, err = node.Connect(); err != nil {
 		fmt.Fprintln(os.Stderr, "argocd:", err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-func repository() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the repository: %w", err)
-	}
-	for ; folder != "/"; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
-			return folder, nil
-		}
-	}
-	return "", fmt.Errorf("find the repository above this folder")
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return node.Kubectl(t, shared, args...)
 }
 
 // TestArgoCD is one story in this order; what fails ends it.
@@ -106,13 +96,13 @@ func goesLive(t *testing.T, w *world) {
 // what Argo CD says of it.
 func isQuiet(t *testing.T, w *world) {
 	w.untilHealth(t, "Healthy")
-	before := w.release(t)
+	before := w.Release(t)
 	for end := time.Now().Add(quiet); time.Now().Before(end); time.Sleep(look) {
 		if now := w.application(t); now.sync != "Synced" || now.health != "Healthy" {
 			t.Fatalf("it is %s and %s", now.sync, now.health)
 		}
 	}
-	if after := w.release(t); after.Generation != before.Generation || !maps.Equal(after.Annotations, before.Annotations) {
+	if after := w.Release(t); after.Generation != before.Generation || !maps.Equal(after.Annotations, before.Annotations) {
 		t.Errorf("the release was written to: generation %d, then %d; annotations %v, then %v",
 			before.Generation, after.Generation, before.Annotations, after.Annotations)
 	}
@@ -142,10 +132,10 @@ func awaitsApproval(t *testing.T, w *world) {
 	w.push(t, "Release "+next)
 	w.untilHealth(t, "Progressing")
 	w.untilHealth(t, "Suspended")
-	if live := w.release(t).Status.Live; live != first {
+	if live := w.Release(t).Status.Live; live != first {
 		t.Fatalf("version %s is live without approval", live)
 	}
-	if offered := w.cli(t, "app", "actions", "list", w.namespace, "--kind", "NawhasRelease"); !strings.Contains(offered, "promote") {
+	if offered := w.cli(t, "app", "actions", "list", w.Namespace, "--kind", "NawhasRelease"); !strings.Contains(offered, "promote") {
 		t.Errorf("promote is not offered:\n%s", offered)
 	}
 	w.act(t, "promote")
@@ -160,8 +150,8 @@ func goesBack(t *testing.T, w *world) {
 }
 
 func selfHeals(t *testing.T, w *world) {
-	w.patch(t, `{"spec":{"version":"`+next+`"}}`)
-	w.until(t, "set back", func() bool { return w.release(t).Spec.Version == first })
+	w.Change(t, func(r *v1alpha1.NawhasRelease) { r.Spec.Version = next })
+	node.Until(t, "set back", func(context.Context) bool { return w.Release(t).Spec.Version == first })
 	w.untilLive(t, first)
 }
 
@@ -171,7 +161,7 @@ func isHeld(t *testing.T, w *world) {
 	w.push(t, "Release "+next)
 	w.untilHealth(t, "Suspended")
 	for end := time.Now().Add(quiet); time.Now().Before(end); time.Sleep(look) {
-		if r := w.release(t); r.Status.Live != first || r.Status.Hold != first {
+		if r := w.Release(t); r.Status.Live != first || r.Status.Hold != first {
 			t.Fatalf("version %s is live, held is %q", r.Status.Live, r.Status.Hold)
 		}
 	}
@@ -180,18 +170,16 @@ func isHeld(t *testing.T, w *world) {
 }
 
 func isDegraded(t *testing.T, w *world) {
-	kubectl(t, "-n", w.namespace, "delete", "secret", cluster.SourceSecret)
+	kubectl(t, "-n", w.Namespace, "delete", "secret", cluster.SourceSecret)
 	w.untilHealth(t, "Degraded")
-	if err := shared.Prepare(t.Context(), w.namespace, w.log.URL); err != nil {
-		t.Fatal(err)
-	}
+	w.Prepare(t)
 	w.untilLive(t, next)
 }
 
 func isRestored(t *testing.T, w *world) {
 	before := w.children(t)
-	kubectl(t, "-n", w.namespace, "delete", "deployments,services", "-l", "releases.nawhas.com/release=nawhas", "--wait=false")
-	w.until(t, "restored", func() bool {
+	kubectl(t, "-n", w.Namespace, "delete", "deployments,services", "-l", "releases.nawhas.com/release=nawhas", "--wait=false")
+	node.Until(t, "restored", func(context.Context) bool {
 		for _, old := range before {
 			replaced := old.Kind != "Deployment" && old.Kind != "Service"
 			for _, now := range w.children(t) {
@@ -213,19 +201,19 @@ func prunes(t *testing.T, w *world) {
 	w.git.edit(t, "deploy/kustomization.yaml", "resources:\n", "resources:\n  - notice.yaml\n")
 	w.push(t, "Add a notice")
 	w.untilLive(t, next)
-	kubectl(t, "-n", w.namespace, "get", "configmap", "notice")
+	kubectl(t, "-n", w.Namespace, "get", "configmap", "notice")
 	before := w.children(t)
 
 	w.git.run(t, "revert", "--no-edit", "HEAD")
 	w.refresh(t)
-	w.until(t, "pruned", func() bool {
-		return kubectl(t, "-n", w.namespace, "get", "configmap", "notice", "--ignore-not-found") == ""
+	node.Until(t, "pruned", func(context.Context) bool {
+		return kubectl(t, "-n", w.Namespace, "get", "configmap", "notice", "--ignore-not-found") == ""
 	})
 	w.git.edit(t, "samples/kustomization.yaml", "  - nawhasrelease.yaml\n", "")
 	w.push(t, "Lose the release")
-	w.until(t, "missed in Git", func() bool { return w.application(t).sync == "OutOfSync" })
+	node.Until(t, "missed in Git", func(context.Context) bool { return w.application(t).sync == "OutOfSync" })
 	time.Sleep(quiet)
-	if r := w.release(t); r.DeletionTimestamp != nil || r.Status.Live != next {
+	if r := w.Release(t); r.DeletionTimestamp != nil || r.Status.Live != next {
 		t.Fatalf("the release goes with its manifest: live %q, deleted at %v", r.Status.Live, r.DeletionTimestamp)
 	}
 	if after := w.children(t); !slices.EqualFunc(before, after, func(a, b metav1.PartialObjectMetadata) bool { return a.UID == b.UID }) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nawhas/nawhas-operator/hack/cluster"
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 // argoNamespace is where Argo CD keeps its settings and Applications.
@@ -33,15 +33,11 @@ func startArgoCD(t *testing.T) *server {
 	kubectl(t, "apply", "--server-side", "--force-conflicts", "-n", argoNamespace, "-f", "bin/argocd/config")
 	kubectl(t, "-n", argoNamespace, "patch", "secret", "argocd-secret", "--patch", `{"stringData":{"server.secretkey":"only for this test"}}`)
 	kubectl(t, "-n", argoNamespace, "patch", "configmap", "argocd-cm", "--patch-file", "dist/argocd-cm.yaml")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	// The API server takes a moment to know a kind that was just defined.
-	if err := cluster.Until(ctx, look, func() (bool, error) {
+	node.Until(t, "aware of Argo CD's kinds", func(ctx context.Context) bool {
 		_, err := shared.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-n", argoNamespace, "-f", "test/argocd/testdata/project.yaml")
-		return err == nil, nil //nolint:nilerr // it is tried again
-	}); err != nil {
-		t.Fatal("Argo CD's kinds are not known: ", err)
-	}
+		return err == nil
+	})
 	s := &server{folder: t.TempDir(), api: freeAddress(t)}
 	redis, repository := freeAddress(t), freeAddress(t)
 	s.start(t, filepath.Join(shared.Root, "bin", "tools", "argocd-redis"), redis)
@@ -121,19 +117,11 @@ func ensureNamespace(t *testing.T, name string) {
 
 func reachable(t *testing.T, addresses ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	for _, address := range addresses {
-		err := cluster.Until(ctx, look, func() (bool, error) {
+		node.Until(t, "answered at "+address, func(ctx context.Context) bool {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-			if err != nil {
-				return false, nil //nolint:nilerr // it is tried again
-			}
-			return true, conn.Close()
+			return err == nil && conn.Close() == nil
 		})
-		if err != nil {
-			t.Fatalf("nothing answers at %s: %v", address, err)
-		}
 	}
 }
 
@@ -158,13 +146,4 @@ func tail(text string) string {
 		return "…" + text[len(text)-most:]
 	}
 	return text
-}
-
-func kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := shared.Kubectl(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(out)
 }

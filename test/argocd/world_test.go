@@ -14,31 +14,27 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/rand"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
-	"github.com/nawhas/nawhas-operator/hack/cluster"
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 // events are few: what is watched here is not the replay.
 const events = 2_000
 
-// world is a namespace with a log, the Git repository of a release, and an Argo
-// CD between them.
+// world is a room with a log, the Git repository of a release, and an Argo CD
+// between them.
 type world struct {
 	*server
-	whole             *testing.T // lasts as long as the Application
-	git               *gitRepository
-	log               *cluster.Log
-	namespace, prefix string
+	*node.Room
+	whole *testing.T // lasts as long as the Application
+	git   *gitRepository
 
 	mu     sync.Mutex
 	wanted map[string]string // version by revision
@@ -52,31 +48,10 @@ type application struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	id := rand.String(5)
-	w := &world{whole: t, namespace: "git-" + id, prefix: "git_" + id + "_v", wanted: map[string]string{}}
-	t.Logf("namespace %s", w.namespace)
-	log, err := shared.MakeLog(t.Context(), "git_"+id+"_source")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.log = log
-	w.cleanup(t, log.Drop)
-	if err := log.Append(t.Context(), events, 7); err != nil {
-		t.Fatal(err)
-	}
-	if err := shared.Prepare(t.Context(), w.namespace, log.URL); err != nil {
-		t.Fatal(err)
-	}
-	w.cleanup(t, func(ctx context.Context) error {
-		volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "nawhas-uploads-" + w.namespace}}
-		if err := client.IgnoreNotFound(shared.Delete(ctx, volume)); err != nil {
-			return err
-		}
-		return shared.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})
-	})
-	w.cleanup(t, w.delete)
+	w := &world{whole: t, Room: node.NewRoom(t, shared, "git", events), wanted: map[string]string{}}
+	node.Cleanup(t, w.DropRelease)
 	w.server = startArgoCD(t)
-	w.git = newGitRepository(t, w.namespace, w.prefix)
+	w.git = newGitRepository(t, w.Namespace, w.Prefix)
 	w.note(t)
 	return w
 }
@@ -97,18 +72,18 @@ func (w *world) createApplication(t *testing.T) {
 		path  []string
 	}{
 		{w.git.url, []string{"spec", "source", "repoURL"}}, {"deploy", []string{"spec", "source", "path"}},
-		{w.namespace, []string{"spec", "destination", "namespace"}},
+		{w.Namespace, []string{"spec", "destination", "namespace"}},
 	} {
 		if err := unstructured.SetNestedField(object.Object, set.value, set.path...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// Argo CD tracks by the Application's name: what another test left is not this one's.
-	object.SetName(w.namespace)
+	object.SetName(w.Namespace)
 	if err := shared.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	w.cleanup(w.whole, func(ctx context.Context) error { return shared.Delete(ctx, object) })
+	node.Cleanup(w.whole, func(ctx context.Context) error { return shared.Delete(ctx, object) })
 	w.keepWatch(w.whole)
 }
 
@@ -128,9 +103,9 @@ func (w *world) keepWatch(t *testing.T) {
 
 // compare reads Argo CD's word first: what is found afterwards is newer.
 func (w *world) compare(ctx context.Context) {
-	told, err := readApplication(ctx, w.namespace)
+	told, err := readApplication(ctx, w.Namespace)
 	var release v1alpha1.NawhasRelease
-	if err != nil || shared.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}, &release) != nil {
+	if err != nil || shared.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: "nawhas"}, &release) != nil {
 		return
 	}
 	w.mu.Lock()
@@ -161,7 +136,7 @@ func (w *world) push(t *testing.T, subject string) {
 func (w *world) refresh(t *testing.T) {
 	t.Helper()
 	w.note(t)
-	kubectl(t, "-n", argoNamespace, "annotate", "application", w.namespace, "argocd.argoproj.io/refresh=hard", "--overwrite")
+	kubectl(t, "-n", argoNamespace, "annotate", "application", w.Namespace, "argocd.argoproj.io/refresh=hard", "--overwrite")
 }
 
 // note remembers which version the newest commit asks for.
@@ -189,8 +164,8 @@ func (w *world) note(t *testing.T) {
 func (w *world) untilLive(t *testing.T, version string) {
 	t.Helper()
 	head := w.git.run(t, "rev-parse", "HEAD")
-	w.until(t, "live with "+version, func() bool {
-		told, r := w.application(t), w.release(t)
+	node.Until(t, "live with "+version, func(context.Context) bool {
+		told, r := w.application(t), w.Release(t)
 		return told == application{"Synced", "Healthy", head, told.message} && r.Status.Live == version &&
 			meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionFenced)
 	})
@@ -198,27 +173,18 @@ func (w *world) untilLive(t *testing.T, version string) {
 
 func (w *world) untilHealth(t *testing.T, health string) {
 	t.Helper()
-	w.until(t, health, func() bool { return w.application(t).health == health })
-}
-
-func (w *world) until(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := cluster.Until(ctx, look, func() (bool, error) { return check(), nil }); err != nil {
-		t.Fatalf("not %s after %s: %+v", what, patience, w.application(t))
-	}
+	node.Until(t, health, func(context.Context) bool { return w.application(t).health == health })
 }
 
 // act runs an action of config/argocd on the release.
 func (w *world) act(t *testing.T, action string) {
 	t.Helper()
-	w.cli(t, "app", "actions", "run", w.namespace, action, "--kind", "NawhasRelease")
+	w.cli(t, "app", "actions", "run", w.Namespace, action, "--kind", "NawhasRelease")
 }
 
 func (w *world) application(t *testing.T) application {
 	t.Helper()
-	found, err := readApplication(t.Context(), w.namespace)
+	found, err := readApplication(t.Context(), w.Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,24 +205,6 @@ func readApplication(ctx context.Context, name string) (application, error) {
 		message: at("operationState", "message")}, nil
 }
 
-// release is the object as it is; empty before Argo CD has made it.
-func (w *world) release(t *testing.T) *v1alpha1.NawhasRelease {
-	t.Helper()
-	var release v1alpha1.NawhasRelease
-	err := shared.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}, &release)
-	if client.IgnoreNotFound(err) != nil {
-		t.Fatal(err)
-	}
-	return &release
-}
-
-func (w *world) patch(t *testing.T, patch string) {
-	t.Helper()
-	if err := shared.Patch(t.Context(), w.release(t), client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // children are the objects that the operator made for the release, by name.
 func (w *world) children(t *testing.T) []metav1.PartialObjectMetadata {
 	t.Helper()
@@ -267,7 +215,7 @@ func (w *world) children(t *testing.T) []metav1.PartialObjectMetadata {
 	} {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind)
-		if err := shared.List(t.Context(), list, client.InNamespace(w.namespace), client.HasLabels{v1alpha1.LabelRelease}); err != nil {
+		if err := shared.List(t.Context(), list, client.InNamespace(w.Namespace), client.HasLabels{v1alpha1.LabelRelease}); err != nil {
 			t.Fatal(err)
 		}
 		for _, item := range list.Items {
@@ -281,41 +229,12 @@ func (w *world) children(t *testing.T) []metav1.PartialObjectMetadata {
 
 func keysOf(set map[string]string) []string { return slices.Collect(maps.Keys(set)) }
 
-// delete removes the release and waits until the operator has let it go.
-func (w *world) delete(ctx context.Context) error {
-	release := &v1alpha1.NawhasRelease{}
-	key := client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}
-	if err := shared.Get(ctx, key, release); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	if err := shared.Patch(ctx, release, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"deletionPolicy":"Delete"}}`))); err != nil {
-		return err
-	}
-	if err := client.IgnoreNotFound(shared.Delete(ctx, release)); err != nil {
-		return err
-	}
-	return cluster.Until(ctx, look, func() (bool, error) {
-		err := shared.Get(ctx, key, release)
-		return err != nil && client.IgnoreNotFound(err) == nil, nil
-	})
-}
-
-func (w *world) cleanup(t *testing.T, do func(context.Context) error) {
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-		if err := do(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // explain prints what one would look at.
 func (w *world) explain(t *testing.T) {
 	for _, args := range [][]string{
-		{"-n", argoNamespace, "get", "application", w.namespace, "-o", "yaml"},
-		{"-n", w.namespace, "get", "nr", "nawhas", "-o", "yaml", "--show-managed-fields"},
-		{"-n", w.namespace, "get", "pods,jobs,services"},
+		{"-n", argoNamespace, "get", "application", w.Namespace, "-o", "yaml"},
+		{"-n", w.Namespace, "get", "nr", "nawhas", "-o", "yaml", "--show-managed-fields"},
+		{"-n", w.Namespace, "get", "pods,jobs,services"},
 	} {
 		out, err := shared.Kubectl(t.Context(), args...)
 		if err != nil {

@@ -67,10 +67,10 @@ func faults() []fault {
 	killed := func(name string) func(*world) {
 		return func(w *world) { w.node("kill", name); time.Sleep(outage); w.node("start", name) }
 	}
-	killFollowers := func(w *world) { w.killPods(w.namespace, v1alpha1.LabelStage, "follower") }
+	killFollowers := func(w *world) { w.killPods(w.Namespace, v1alpha1.LabelStage, "follower") }
 	const operator, followers, postgres, apiServer = "the operator", "both followers", "Postgres", "the API server"
 	return []fault{
-		{name: "the replay", moment: replaying, strike: func(w *world) { w.killPods(w.namespace, v1alpha1.LabelStage, "replay") }},
+		{name: "the replay", moment: replaying, strike: func(w *world) { w.killPods(w.Namespace, v1alpha1.LabelStage, "replay") }},
 		{name: operator, moment: begun, strike: (*world).killOperatorProcess},
 		{name: followers, moment: begun, strike: killFollowers, refused: reads},
 		{name: postgres, moment: begun, strike: killed("postgres"), refused: everything},
@@ -182,7 +182,7 @@ func (w *world) await(m moment, version string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), momentPatience)
 	defer cancel()
-	w.with(w.at(w.source), func(_ context.Context, conn *pgx.Conn) error {
+	w.with(w.source(), func(_ context.Context, conn *pgx.Conn) error {
 		return cluster.Until(ctx, momentLook, func() (bool, error) {
 			var come bool
 			err := conn.QueryRow(ctx, m.question, version).Scan(&come)
@@ -199,7 +199,7 @@ func (w *world) converges(version string) {
 	var last error
 	err := cluster.Until(ctx, look, func() (bool, error) {
 		var r v1alpha1.NawhasRelease
-		last = shared.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "nawhas"}, &r)
+		last = shared.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: "nawhas"}, &r)
 		return last == nil && r.Status.Live == version && r.Status.ObservedGeneration == r.Generation &&
 			meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionReady) &&
 			meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionFenced), nil

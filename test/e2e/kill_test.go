@@ -40,7 +40,7 @@ func goesLiveDespite(t *testing.T, moments ...func(*v1alpha1.NawhasRelease) bool
 	if len(moments) > 0 {
 		t.Fatalf("%d moments to kill the operator were not met", len(moments))
 	}
-	w.audit(w.prefix+"3_1_2", events)
+	w.audit(w.Prefix+"3_1_2", events)
 }
 
 func passed(stage string) func(*v1alpha1.NawhasRelease) bool {

@@ -35,8 +35,8 @@ func TestTheSampleGoesLiveAndIsRight(t *testing.T) {
 			t.Errorf("%s is not True", condition)
 		}
 	}
-	w.audit(w.prefix+"3_1_2", events)
-	reciter, err := shared.ReadReciter(t.Context(), w.namespace, "nawhas-api")
+	w.audit(w.Prefix+"3_1_2", events)
+	reciter, err := shared.ReadReciter(t.Context(), w.Namespace, "nawhas-api")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,18 +44,20 @@ func TestTheSampleGoesLiveAndIsRight(t *testing.T) {
 		t.Errorf("read %+v", reciter)
 	}
 
-	w.nawhas("generate", "--events", "500", "--seed", "8")
+	if err := w.Log.Append(t.Context(), 500, 8); err != nil {
+		t.Fatal(err)
+	}
 	w.until("caught up with what came later", func(*v1alpha1.NawhasRelease) bool {
-		return w.count(w.at(w.prefix+"3_1_2"), "SELECT position FROM checkpoint") == w.count(w.sourceURL(), "SELECT max(position) FROM events")
+		return w.count(w.at(w.Prefix+"3_1_2"), "SELECT position FROM checkpoint") == w.count(w.sourceURL(), "SELECT max(position) FROM events")
 	})
-	w.audit(w.prefix+"3_1_2", events+500)
+	w.audit(w.Prefix+"3_1_2", events+500)
 	w.readsWell()
 }
 
 // readsWell looks at what people see.
 func (w *world) readsWell() {
 	w.t.Helper()
-	table, err := shared.Kubectl(w.t.Context(), "-n", w.namespace, "get", "nr")
+	table, err := shared.Kubectl(w.t.Context(), "-n", w.Namespace, "get", "nr")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func (w *world) readsWell() {
 			w.t.Errorf("kubectl get nr does not show %s:\n%s", word, table)
 		}
 	}
-	description, err := shared.Kubectl(w.t.Context(), "-n", w.namespace, "describe", "nr", "nawhas")
+	description, err := shared.Kubectl(w.t.Context(), "-n", w.Namespace, "describe", "nr", "nawhas")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -81,9 +83,9 @@ func TestAnImageThatCannotBePulledIsNamedAndMayBeCorrected(t *testing.T) {
 	if !strings.Contains(condition.Message, "no-such-tag") {
 		t.Errorf("the message does not name the image: %s", condition.Message)
 	}
-	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Image.Tag = "" })
+	w.Change(w.t, func(r *v1alpha1.NawhasRelease) { r.Spec.Image.Tag = "" })
 	w.untilLive()
-	w.audit(w.prefix+"3_1_2", 2_000)
+	w.audit(w.Prefix+"3_1_2", 2_000)
 }
 
 func TestAJobThatFailsTellsWhy(t *testing.T) {
@@ -132,18 +134,18 @@ func TestDeletionCleansUp(t *testing.T) {
 			w.create(func(r *v1alpha1.NawhasRelease) { r.Spec.DeletionPolicy = policy })
 			w.untilLive()
 			w.delete()
-			if n := w.count(shared.AuditURL, fmt.Sprintf("SELECT count(*) FROM pg_database WHERE starts_with(datname, '%s')", w.prefix)); n != kept {
+			if n := w.count(shared.AuditURL, fmt.Sprintf("SELECT count(*) FROM pg_database WHERE starts_with(datname, '%s')", w.Prefix)); n != kept {
 				t.Errorf("%d databases are left", n)
 			}
-			writers := fmt.Sprintf(`SELECT count(*) FROM pg_roles WHERE starts_with(rolname, '%s') AND has_any_column_privilege(rolname, 'events', 'INSERT')`, w.prefix)
-			if n := w.count(w.at(w.source), writers); n != 0 {
+			writers := fmt.Sprintf(`SELECT count(*) FROM pg_roles WHERE starts_with(rolname, '%s') AND has_any_column_privilege(rolname, 'events', 'INSERT')`, w.Prefix)
+			if n := w.count(w.source(), writers); n != 0 {
 				t.Errorf("%d roles can still write to the log", n)
 			}
 			if n := w.count(w.sourceURL(), "SELECT count(*) FROM events"); n != 500 {
 				t.Errorf("the log has %d events", n)
 			}
 			w.untilNothingIsLeft()
-			w.exec(shared.AuditURL, fmt.Sprintf("DROP DATABASE IF EXISTS %s3_1_2 WITH (FORCE)", w.prefix))
+			w.exec(shared.AuditURL, fmt.Sprintf("DROP DATABASE IF EXISTS %s3_1_2 WITH (FORCE)", w.Prefix))
 		})
 	}
 }
@@ -155,7 +157,7 @@ func (w *world) untilNothingIsLeft() {
 	defer cancel()
 	err := cluster.Until(ctx, look, func() (bool, error) {
 		for _, list := range []client.ObjectList{&appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.PodList{}} {
-			if err := shared.List(ctx, list, client.InNamespace(w.namespace)); err != nil {
+			if err := shared.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
 				return false, err
 			}
 			if meta.LenList(list) > 0 {
@@ -165,6 +167,6 @@ func (w *world) untilNothingIsLeft() {
 		return true, nil
 	})
 	if err != nil {
-		w.t.Errorf("objects are left in %s: %v", w.namespace, err)
+		w.t.Errorf("objects are left in %s: %v", w.Namespace, err)
 	}
 }

@@ -33,7 +33,7 @@ func TestNobodyNoticesASwitch(t *testing.T) {
 		w.untilFenced(version)
 	}
 	w.stop(running)
-	if release := w.get(t.Context()); !meta.IsStatusConditionTrue(release.Status.Conditions, v1alpha1.ConditionRollbackReady) {
+	if release := w.Release(t); !meta.IsStatusConditionTrue(release.Status.Conditions, v1alpha1.ConditionRollbackReady) {
 		t.Error("there is no way back")
 	}
 }
@@ -80,9 +80,9 @@ func newReachableWorld(t *testing.T, events int, change func(*v1alpha1.NawhasRel
 	}
 	w := newWorld(t, events)
 	w.create(change)
-	w.untilFenced(w.get(t.Context()).Spec.Version)
+	w.untilFenced(w.Release(t).Spec.Version)
 	w.until("reachable", func(*v1alpha1.NawhasRelease) bool {
-		_, err := shared.ReadReciter(t.Context(), w.namespace, "nawhas-api")
+		_, err := shared.ReadReciter(t.Context(), w.Namespace, "nawhas-api")
 		return err == nil
 	})
 	return w
@@ -90,7 +90,7 @@ func newReachableWorld(t *testing.T, events int, change func(*v1alpha1.NawhasRel
 
 func (w *world) release(version string) {
 	w.t.Helper()
-	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Version = version })
+	w.Change(w.t, func(r *v1alpha1.NawhasRelease) { r.Spec.Version = version })
 }
 
 func (w *world) untilFenced(version string) {
@@ -116,7 +116,7 @@ func (w *world) load() *underLoad {
 
 func (w *world) loadOf(options load.Options) *underLoad {
 	w.t.Helper()
-	address, err := shared.Address(w.t.Context(), w.namespace, "nawhas-api")
+	address, err := shared.Address(w.t.Context(), w.Namespace, "nawhas-api")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func told(failures []load.Failure) string {
 func (w *world) auditAll(running *underLoad) audited {
 	w.t.Helper()
 	_ = running.list.Close()
-	writes, err := audit.Acknowledged(w.t.Context(), w.at(w.source), running.list.Name(), running.after)
+	writes, err := audit.Acknowledged(w.t.Context(), w.source(), running.list.Name(), running.after)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func (w *world) auditAll(running *underLoad) audited {
 	}
 	sums := audited{Acknowledged: writes.Acknowledged, Lost: writes.Lost, Duplicated: writes.Surplus}
 	end := w.count(w.sourceURL(), "SELECT max(position) FROM events")
-	for _, version := range w.get(w.t.Context()).Status.Versions {
+	for _, version := range w.Release(w.t).Status.Versions {
 		w.until(fmt.Sprintf("%s at position %d", version.Version, end), func(*v1alpha1.NawhasRelease) bool {
 			return w.count(w.at(version.Database), "SELECT position FROM checkpoint") == end
 		})

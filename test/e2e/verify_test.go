@@ -33,14 +33,14 @@ func TestAVersionThatIsWrongDoesNotGoLive(t *testing.T) {
 		t.Errorf("the condition does not say which check failed, by how much and on which keys: %s", condition.Message)
 	}
 
-	release := w.get(t.Context())
+	release := w.Release(t)
 	if release.Status.Live != next || !meta.IsStatusConditionTrue(release.Status.Conditions, v1alpha1.ConditionAvailable) ||
 		!meta.IsStatusConditionTrue(release.Status.Conditions, v1alpha1.ConditionStalled) {
 		t.Errorf("version %s is not left alone: %+v", next, release.Status.Conditions)
 	}
 	w.isFoundWrong(release)
-	writes := fmt.Sprintf("SELECT count(*) FROM pg_roles WHERE rolname = '%s3_3_0_app' AND has_any_column_privilege(rolname, 'events', 'INSERT')", w.prefix)
-	if w.count(w.at(w.source), writes) != 0 {
+	writes := fmt.Sprintf("SELECT count(*) FROM pg_roles WHERE rolname = '%s3_3_0_app' AND has_any_column_privilege(rolname, 'events', 'INSERT')", w.Prefix)
+	if w.count(w.source(), writes) != 0 {
 		t.Error("the version that is wrong may write to the log")
 	}
 	w.release(next)

@@ -26,7 +26,7 @@ func TestAClientReadsWhatItWrote(t *testing.T) {
 	w := newWorld(t, 1_000)
 	w.create(unchanged)
 	w.untilLive()
-	address, err := shared.Address(t.Context(), w.namespace, "nawhas-api")
+	address, err := shared.Address(t.Context(), w.Namespace, "nawhas-api")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestAClientReadsWhatItWrote(t *testing.T) {
 		t.Fatal("the reciter has no avatar")
 	}
 	w.send(http.MethodGet, address+"/v1/uploads/"+withAvatar.Avatar, "", http.NoBody, nil)
-	w.audit(w.prefix+"3_1_2", 1_002)
+	w.audit(w.Prefix+"3_1_2", 1_002)
 }
 
 // send makes a request and returns the position that the answer carries.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 // board is what a Grafana dashboard asks Prometheus.
@@ -54,11 +56,11 @@ func (w *world) asksTheDashboard(t *testing.T) {
 }
 
 func (w *world) findsSomething(t *testing.T, expression string) {
-	query := strings.NewReplacer("$namespace", w.namespace, "$release", "nawhas", "$__rate_interval", "30s", "$__range", "1h").Replace(expression)
+	query := strings.NewReplacer("$namespace", w.Namespace, "$release", "nawhas", "$__rate_interval", "30s", "$__range", "1h").Replace(expression)
 	if strings.Contains(query, "$") {
 		t.Fatalf("a variable is not known here: %s", query)
 	}
-	w.until(t, "answered: "+query, func(ctx context.Context) bool {
+	node.Until(t, "answered: "+query, func(ctx context.Context) bool {
 		found, err := w.history(ctx, query)
 		if err != nil {
 			t.Fatal(err)

@@ -11,43 +11,26 @@ package monitoring
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/nawhas/nawhas-operator/hack/cluster"
-)
-
-const (
-	patience = 4 * time.Minute
-	look     = 250 * time.Millisecond
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 var shared *cluster.Cluster
 
 func TestMain(m *testing.M) {
-	root, err := repository()
-	if err == nil {
-		shared, err = cluster.Connect(root)
-	}
-	if err != nil {
+	var err error
+	if shared, err = node.Connect(); err != nil {
 		fmt.Fprintln(os.Stderr, "monitoring:", err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-func repository() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the repository: %w", err)
-	}
-	for ; folder != "/"; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
-			return folder, nil
-		}
-	}
-	return "", fmt.Errorf("find the repository above this folder")
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return node.Kubectl(t, shared, args...)
 }
 
 // TestMonitoring is one story, in this order: a release goes live and on to the

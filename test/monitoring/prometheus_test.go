@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/nawhas/nawhas-operator/hack/cluster"
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 // Where Prometheus runs in a cluster, by config/prometheus/reader.yaml.
@@ -86,7 +87,7 @@ func startPrometheus(t *testing.T) *prometheus {
 			t.Logf("Prometheus said:\n%s", content)
 		}
 	})
-	p.until(t, "reading the operator's metrics", func(ctx context.Context) bool { return p.one(ctx, `up{job="nawhas-operator-metrics"}`) == 1 })
+	node.Until(t, "reading the operator's metrics", func(ctx context.Context) bool { return p.one(ctx, `up{job="nawhas-operator-metrics"}`) == 1 })
 	return p
 }
 
@@ -176,9 +177,9 @@ func (p *prometheus) everyAlertFired(t *testing.T) {
 }
 
 // firing reports whether an alert fires, for a release if the alert names one.
-func (p *prometheus) firing(ctx context.Context, alert, namespace string) bool {
+func (p *prometheus) firing(ctx context.Context, alert, namespace string) (bool, error) {
 	found, err := p.query(ctx, fmt.Sprintf(`ALERTS{alertname=%q, alertstate="firing", namespace=~"%s|"}`, alert, namespace))
-	return err == nil && len(found) > 0
+	return len(found) > 0, err
 }
 
 // one is the value of the only series that a query finds, or -1.
@@ -242,15 +243,6 @@ func (p *prometheus) ask(ctx context.Context, kind string, parameters url.Values
 	return found, nil
 }
 
-func (p *prometheus) until(t *testing.T, what string, check func(context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := cluster.Until(ctx, look, func() (bool, error) { return check(ctx), nil }); err != nil {
-		t.Fatalf("not %s after %s", what, patience)
-	}
-}
-
 // nodeAddress is a free one on the node, where pods reach it.
 func nodeAddress(t *testing.T) string {
 	t.Helper()
@@ -261,15 +253,6 @@ func nodeAddress(t *testing.T) string {
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
-}
-
-func kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := shared.Kubectl(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(out)
 }
 
 func write(t *testing.T, path, content string) {

@@ -11,6 +11,7 @@ import (
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/hack/cluster"
+	"github.com/nawhas/nawhas-operator/test/node"
 )
 
 // trouble is what an alert is about: what brings it about, and what the runbook
@@ -23,15 +24,21 @@ type trouble struct {
 
 // suffer has the trouble come and go, and the alert with it.
 func (w *world) suffer(t *testing.T, trouble trouble) {
-	fires := func(ctx context.Context) bool { return w.firing(ctx, trouble.alert, w.namespace) }
-	if fires(t.Context()) {
-		t.Fatalf("%s fires before there is a cause", trouble.alert)
+	fires := func(ctx context.Context) bool {
+		firing, err := w.firing(ctx, trouble.alert, w.Namespace)
+		return err == nil && firing
 	}
+	quiet := func(ctx context.Context) bool {
+		firing, err := w.firing(ctx, trouble.alert, w.Namespace)
+		return err == nil && !firing
+	}
+	// One trouble may raise several alerts, and its own may be the first to go.
+	node.Until(t, "quiet before there is a cause", quiet)
 	mend := trouble.cause(t, w)
-	w.until(t, "firing", fires)
+	node.Until(t, "firing", fires)
 	w.fired[trouble.alert] = true
 	mend()
-	w.until(t, "quiet again", func(ctx context.Context) bool { return !fires(ctx) })
+	node.Until(t, "quiet again", quiet)
 }
 
 // troubles are in an order in which each leaves a healthy release to the next.
@@ -41,7 +48,7 @@ func troubles() []trouble {
 			w.create(t)
 			return func() {
 				w.settled(t, first)
-				w.release(t, next)
+				w.want(t, next)
 				w.settled(t, next)
 			}
 		}},
@@ -50,11 +57,9 @@ func troubles() []trouble {
 			return func() { scale(t, "1") }
 		}},
 		{"NawhasReleaseStalled", func(t *testing.T, w *world) func() {
-			kubectl(t, "-n", w.namespace, "delete", "secret", cluster.SourceSecret)
+			kubectl(t, "-n", w.Namespace, "delete", "secret", cluster.SourceSecret)
 			return func() {
-				if err := shared.Prepare(t.Context(), w.namespace, w.log.URL); err != nil {
-					t.Fatal(err)
-				}
+				w.Prepare(t)
 				w.settled(t, next)
 			}
 		}},
@@ -63,7 +68,7 @@ func troubles() []trouble {
 				kubectl(t, "cordon", node)
 				t.Cleanup(func() { _, _ = shared.Kubectl(context.WithoutCancel(t.Context()), "uncordon", node) })
 			}
-			kubectl(t, "-n", w.namespace, "delete", "pod", "--wait=false", "-l", v1alpha1.LabelWorkload+"=api,"+v1alpha1.LabelVersion+"="+next)
+			kubectl(t, "-n", w.Namespace, "delete", "pod", "--wait=false", "-l", v1alpha1.LabelWorkload+"=api,"+v1alpha1.LabelVersion+"="+next)
 			return func() {
 				for _, node := range nodes(t) {
 					kubectl(t, "uncordon", node)
@@ -74,20 +79,20 @@ func troubles() []trouble {
 		{"NawhasFollowerStopped", func(t *testing.T, w *world) func() { return w.holdUp(t, next, 10, 13) }},
 		{"NawhasRollbackNotReady", func(t *testing.T, w *world) func() { return w.holdUp(t, first, 2_000, 12) }},
 		{"NawhasNotFenced", func(t *testing.T, w *world) func() {
-			role := w.prefix + "intruder"
+			role := w.Prefix + "intruder"
 			w.exec(t, "", "CREATE ROLE "+role+" LOGIN", "GRANT INSERT ON events TO "+role)
 			return func() { w.exec(t, "", "REVOKE INSERT ON events FROM "+role, "DROP ROLE "+role) }
 		}},
 		{"NawhasVerificationFailed", func(t *testing.T, w *world) func() {
-			w.release(t, forgetful)
+			w.want(t, forgetful)
 			return func() {
-				w.release(t, next)
+				w.want(t, next)
 				w.settled(t, next)
 			}
 		}},
 		{"NawhasLogWriterStalled", func(t *testing.T, w *world) func() {
 			writer := w.exec(t, "", "BEGIN", "INSERT INTO events (id, name, payload) SELECT gen_random_uuid(), name, payload FROM events LIMIT 1")
-			w.release(t, first)
+			w.want(t, first)
 			return func() {
 				if _, err := writer.Exec(t.Context(), "ROLLBACK"); err != nil {
 					t.Fatal(err)
@@ -113,7 +118,7 @@ func troubles() []trouble {
 func (w *world) holdUp(t *testing.T, version string, events, seed int) (letGo func()) {
 	t.Helper()
 	holder := w.exec(t, version, "BEGIN", "LOCK TABLE checkpoint IN ACCESS EXCLUSIVE MODE")
-	if err := w.log.Append(t.Context(), events, seed); err != nil {
+	if err := w.Log.Append(t.Context(), events, seed); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
@@ -126,7 +131,7 @@ func (w *world) holdUp(t *testing.T, version string, events, seed int) (letGo fu
 func (w *world) restartFollower(t *testing.T, version string) {
 	t.Helper()
 	pods := &corev1.Pod{}
-	err := shared.DeleteAllOf(t.Context(), pods, client.InNamespace(w.namespace),
+	err := shared.DeleteAllOf(t.Context(), pods, client.InNamespace(w.Namespace),
 		client.MatchingLabels{v1alpha1.LabelVersion: version, v1alpha1.LabelStage: "follower"}, client.GracePeriodSeconds(1))
 	if err != nil {
 		t.Fatal(err)
