@@ -164,6 +164,15 @@ demo: images ## Take 3.1.2 from nothing to live, go to 3.2.0, back and forward u
 	hack/cluster.sh load bin/images/nawhas.tar bin/images/nawhas-next.tar bin/images/manager.tar
 	hack/cluster.sh run bin/demo/demo --events $(EVENTS) --seed $(SEED)
 
+.PHONY: recording
+recording: images plugin ## Record a release on the node anew: docs/recordings, and the picture of it in docs/images
+	@for tool in asciinema termtosvg; do command -v $$tool >/dev/null || apt-get install -qq --no-install-recommends $$tool; done
+	@go build -o bin/recording/recording ./hack/recording
+	hack/cluster.sh up
+	hack/cluster.sh load bin/images/nawhas.tar bin/images/nawhas-next.tar bin/images/manager.tar
+	hack/cluster.sh run bin/recording/recording
+	LC_ALL=C.UTF-8 termtosvg render docs/recordings/release.cast docs/images/release.svg --template window_frame
+
 .PHONY: bench
 bench: ## Measure replay, follow and append next to their rivals (BENCH=--quick: in a minute, without judging)
 	@go build -ldflags '$(LDFLAGS)' -o bin/bench/nawhas ./cmd/nawhas

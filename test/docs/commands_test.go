@@ -44,7 +44,6 @@ var here = []command{
 	{text: "kubectl nawhas install --upgrade --image registry.example.com/nawhas-operator:v0.2.0", says: "changed    Deployment nawhas-operator"},
 	{text: "kubectl nawhas status -n library", says: "61 %"},
 	{text: "kubectl nawhas status", given: "failed", says: "✘ verifying"},
-	{text: "kubectl nawhas status -w", lasts: true, says: "✘ verifying"},
 	{text: "kubectl nawhas status -w | cat", lasts: true, says: "✘ verifying"},
 	{text: "kubectl nawhas status nawhas --wait --timeout 30m || kubectl nawhas report nawhas", says: "wrote nawhas-report-nawhas.tar.gz"},
 	{text: "kubectl nawhas plan --version 3.3.0", given: "switched", says: "Releasing version 3.3.0"},
