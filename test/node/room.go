@@ -72,7 +72,7 @@ func (r *Room) clear(ctx context.Context) error {
 func (r *Room) Release(t *testing.T) *v1alpha1.NawhasRelease {
 	t.Helper()
 	release := &v1alpha1.NawhasRelease{}
-	if err := r.Get(t.Context(), r.key(), release); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(r.Get(t.Context(), r.key(), release)); err != nil {
 		t.Fatal(err)
 	}
 	return release
