@@ -102,6 +102,8 @@ func (r *Room) DropRelease(ctx context.Context) error {
 // DeleteRelease removes the release, if there is one, and waits until the
 // operator has let it go.
 func (r *Room) DeleteRelease(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
 	release := &v1alpha1.NawhasRelease{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name}}
 	if err := client.IgnoreNotFound(r.Delete(ctx, release)); err != nil {
 		return fmt.Errorf("delete the release: %w", err)
