@@ -76,7 +76,9 @@ func startCluster(ctx context.Context, programs, kwok, crds, out string) (*clust
 	c := &cluster{environment: &envtest.Environment{BinaryAssetsDirectory: absolute, CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true, Scheme: scheme,
 		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}}
 	// What is measured is the operator, not how the API server shares itself out.
-	c.environment.ControlPlane.GetAPIServer().Configure().Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
+	c.environment.ControlPlane.GetAPIServer().Configure().Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000").
+		// Each release has a Service, and one more while its candidate can be seen.
+		Set("service-cluster-ip-range", "10.0.0.0/16")
 	if c.config, err = c.environment.Start(); err != nil {
 		return nil, fmt.Errorf("start an API server (make cluster-programs builds it): %w", err)
 	}
