@@ -53,9 +53,18 @@ func checkedBy(p *prometheusOf) func(*v1alpha1.NawhasRelease) {
 	}
 }
 
+// goOnWithTheServers sets the clock to that of the servers, which tell when a
+// version went live and did not stand still meanwhile.
+func (w *world) goOnWithTheServers() {
+	if now := time.Now(); now.After(w.clock.Now()) {
+		w.clock.SetTime(now)
+	}
+}
+
 func TestAVersionWhoseMetricIsWrongIsSentBack(t *testing.T) {
 	p := newPrometheusOf(t, "0.01")
 	w := twoVersions(t, checkedBy(p))
+	w.goOnWithTheServers()
 	w.kubelet.wait(15 * time.Second)
 	w.settle()
 	if release := w.get(); release.Status.Live != "3.2.0" {
@@ -77,6 +86,7 @@ func TestAVersionIsNotSentBackBeforeItWasWrongForLongEnough(t *testing.T) {
 	w := twoVersions(t, checkedBy(newPrometheusOf(t, "1")), func(r *v1alpha1.NawhasRelease) {
 		r.Spec.Cutover.Checks[0].FailAfter = &metav1.Duration{Duration: time.Minute}
 	})
+	w.goOnWithTheServers()
 	w.settle()
 	if release := w.get(); release.Status.Live != "3.2.0" {
 		t.Fatalf("it was sent back at once:\n%s", w.told())
