@@ -57,6 +57,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, sec
 		return err
 	}
 	r.Live = mgr.GetAPIReader()
+	r.Client = newPatientClient(r.Client, r.Live)
 	r.Secrets = &Secrets{Cached: r.Client, Metadata: secrets, Live: r.Live}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("nawhasrelease").
@@ -114,7 +115,8 @@ func secretsOf(object client.Object) []string {
 
 func (r *Reconciler) releasesNaming(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
 	var found v1alpha1.NawhasReleaseList
-	err := r.Client.List(ctx, &found, client.InNamespace(secret.GetNamespace()), client.MatchingFields{indexSecrets: secret.GetName()})
+	err := r.Client.List(ctx, &found, client.InNamespace(secret.GetNamespace()), client.MatchingFields{indexSecrets: secret.GetName()},
+		client.DisableReadYourWritesConsistency)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find the releases that name a Secret", "secret", secret.GetName())
 		return nil
@@ -140,11 +142,13 @@ func labelled(object client.Object) []string {
 // own lists what belongs to a release. It is what the cache holds, not a copy, and
 // must not be changed.
 func (r *Reconciler) own(s *scope) []client.ListOption {
-	options := []client.ListOption{client.InNamespace(s.release.Namespace), client.UnsafeDisableDeepCopy}
-	if r.indexed {
-		return append(options, client.MatchingFields{indexRelease: s.release.Name})
+	options := []client.ListOption{
+		client.InNamespace(s.release.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name}, client.UnsafeDisableDeepCopy,
 	}
-	return append(options, client.MatchingLabels{v1alpha1.LabelRelease: s.release.Name})
+	if r.indexed {
+		options = append(options, client.MatchingFields{indexRelease: s.release.Name})
+	}
+	return options
 }
 
 // releaseOf finds the release of a pod or an EndpointSlice by its label.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -32,9 +33,10 @@ import (
 // The tests run against a real API server and a real Postgres. What neither has
 // is a kubelet: see kubelet_test.go.
 var (
-	cluster  client.Client
-	postgres *pgtest.Server
-	worlds   atomic.Int32
+	cluster       client.Client
+	clusterConfig *rest.Config
+	postgres      *pgtest.Server
+	worlds        atomic.Int32
 )
 
 func TestMain(m *testing.M) {
@@ -63,6 +65,7 @@ func runTests(m *testing.M) int {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	clusterConfig = config
 	if cluster, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		fmt.Fprintln(os.Stderr, "connect to the API server:", err)
 		return 1
