@@ -103,6 +103,22 @@ func TestNoLineIsWiderThanTheScreen(t *testing.T) {
 	}
 }
 
+func TestWhatAStageFoundIsToldToItsEnd(t *testing.T) {
+	found := "23 checks on 1000000 events up to position 1000000, 0 differences from version 3.1.2"
+	summary := screen.Summary{Name: "nawhas", Wanted: "3.2.0", Seen: true, Versions: []screen.Version{{Version: "3.2.0", Role: "Candidate", Stages: []screen.Stage{
+		{Name: v1alpha1.ConditionVerified, State: screen.Done, Message: found, Seconds: 8.1},
+		{Name: v1alpha1.ConditionCaughtUp, State: screen.Waiting},
+	}}}}
+	want := []string{
+		"   ├─ ✔ verified     8.1 s      23 checks on 1000000 events up to position",
+		"   │                            1000000, 0 differences from version 3.1.2",
+		"   └─ · caught up",
+	}
+	if got := screen.Tree(summary, time.Now(), 80); len(got) < 5 || !slices.Equal(got[2:5], want) {
+		t.Errorf("it is\n%s", strings.Join(got, "\n"))
+	}
+}
+
 func TestFoldedLinesHangBelowTheirText(t *testing.T) {
 	lines := []string{"Releasing version 3.3.0:", "  8. take the right to append from version 3.2.0 when it has drained", strings.Repeat("x", 50)}
 	want := []string{

@@ -26,6 +26,9 @@ var marks = map[State]string{Done: "✔", Running: "●", Failed: "✘", Waiting
 // Width of the narrowest screen that is drawn for.
 const narrowest = 40
 
+// leastFound is the room that a text must have to be broken into lines.
+const leastFound = 30
+
 // Tree draws a release with its versions and the stages of the wanted one, in
 // lines of at most width characters.
 func Tree(s Summary, now time.Time, width int) []string {
@@ -87,18 +90,22 @@ type drawing struct {
 func (d *drawing) add(prefix, text string) { d.lines = append(d.lines, cut(prefix+text, d.width)) }
 
 // wrap draws a text in as many lines as it takes.
-func (d *drawing) wrap(prefix, text string) {
+func (d *drawing) wrap(prefix, text string) { d.hang(prefix, prefix, text) }
+
+// hang draws a text in as many lines as it takes. The prefixes of the first line
+// and of those below it are equally wide.
+func (d *drawing) hang(prefix, below, text string) {
 	room := d.width - utf8.RuneCountInString(prefix)
 	line := ""
 	for _, word := range strings.Fields(text) {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > room {
 			d.lines = append(d.lines, prefix+line)
-			line = ""
+			line, prefix = "", below
 		}
 		for utf8.RuneCountInString(word) > room {
 			runes := []rune(word)
 			d.lines = append(d.lines, prefix+string(runes[:room]))
-			word = string(runes[room:])
+			word, prefix = string(runes[room:]), below
 		}
 		line = strings.TrimLeft(line+" "+word, " ")
 	}
@@ -109,16 +116,32 @@ func (d *drawing) wrap(prefix, text string) {
 
 func (d *drawing) stages(trunk string, v Version) {
 	for i, stage := range v.Stages {
-		branch, below := "├─ ", "│      "
+		branch, below := "├─ ", "│  "
 		if i == len(v.Stages)-1 {
-			branch, below = "└─ ", "       "
+			branch, below = "└─ ", "   "
 		}
 		prefix := trunk + branch + marks[stage.State] + " "
-		d.add(prefix, d.stageLine(stage, v, d.width-utf8.RuneCountInString(prefix)))
+		text := d.stageLine(stage, v, d.width-utf8.RuneCountInString(prefix))
+		if found := detail(stage); found != "" {
+			d.found(prefix+text+"  ", trunk+below, found)
+			continue
+		}
+		d.add(prefix, strings.TrimRight(text, " "))
 		if stage.State == Failed || stage.State == Running && v.Progress == nil {
-			d.wrap(trunk+below, stage.Message)
+			d.wrap(trunk+below+"    ", stage.Message)
 		}
 	}
+}
+
+// found draws what a stage found behind the stage, and below that what there is no
+// room for; on a narrow screen it is cut.
+func (d *drawing) found(stage, trunk, text string) {
+	indent := utf8.RuneCountInString(stage)
+	if d.width-indent < leastFound {
+		d.add(stage, text)
+		return
+	}
+	d.hang(stage, trunk+strings.Repeat(" ", indent-utf8.RuneCountInString(trunk)), text)
 }
 
 // remarks are what is wrong and belongs to no stage.
@@ -236,17 +259,19 @@ func (d *drawing) stageLine(stage Stage, v Version, room int) string {
 	switch {
 	case stage.State == Done && stage.Seconds > 0:
 		text += " " + fmt.Sprintf("%-9s", seconds(stage.Seconds))
-		text += "  " + detail(stage)
 	case stage.State == Running && stage.Name == v1alpha1.ConditionReplayed && v.Progress != nil:
 		text += " " + progressLine(*v.Progress, room-len(text)-1)
 	case stage.State == Failed || stage.State == Running:
 		text += " " + stage.Reason
 	}
-	return strings.TrimRight(text, " ")
+	return text
 }
 
 // detail is what a passed stage found, where that is more than its being passed.
 func detail(stage Stage) string {
+	if stage.State != Done || stage.Seconds <= 0 {
+		return ""
+	}
 	if stage.Name == v1alpha1.ConditionReplayed || stage.Name == v1alpha1.ConditionVerified {
 		return stage.Message
 	}
