@@ -8,13 +8,16 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/verify"
 )
 
 // auditor begins to audit what a follower will report, until it is stopped.
 func (f *projectFlags) auditor(ctx context.Context, logger *slog.Logger) (auditor *verify.Auditor, stop func(), err error) {
 	edition, err := ownEdition()
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := describedLog()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -26,7 +29,7 @@ func (f *projectFlags) auditor(ctx context.Context, logger *slog.Logger) (audito
 		return func(ctx context.Context) (*pgx.Conn, error) { return c.connect(ctx, "audit") }
 	}
 	auditor = verify.NewAuditor(verify.AuditorOptions{Version: buildinfo.Version, Build: os.Getenv("NAWHAS_BUILD"), Edition: edition,
-		Log: eventlog.New(eventlog.DefaultTable()), Source: connecting(f.source), Database: connecting(f.database), Proofs: proofs, Logger: logger})
+		Log: log, Source: connecting(f.source), Database: connecting(f.database), Proofs: proofs, Logger: logger})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

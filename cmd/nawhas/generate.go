@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/library"
 )
 
@@ -21,12 +20,15 @@ func generateCommand() *cobra.Command {
 		if *events < 1 {
 			return usage("--events must be the number of events to append, at least 1")
 		}
+		log, err := describedLog()
+		if err != nil {
+			return err
+		}
 		conn, err := source.connect(cmd.Context(), "generate")
 		if err != nil {
 			return err
 		}
 		defer closing(conn)
-		log := eventlog.New(eventlog.DefaultTable())
 		if err := log.Check(cmd.Context(), conn); err != nil {
 			return err
 		}

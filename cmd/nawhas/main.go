@@ -41,6 +41,7 @@ func command(began *bool) *cobra.Command {
 		Short: "The library of reciters and albums, and the builder of its versioned databases",
 		Long: "nawhas serves the library and builds the database of its version from the log.\n\n" +
 			"Connections come from --database-url and --source-url, or from NAWHAS_DATABASE_URL and NAWHAS_SOURCE_URL.\n" +
+			"NAWHAS_LOG describes a log that `nawhas source init` did not make.\n" +
 			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 an event that this version cannot apply, 4 verification failed.",
 		Version:       buildinfo.Version,
 		SilenceUsage:  true,

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 	"github.com/nawhas/nawhas-operator/internal/verify"
 )
@@ -42,7 +41,7 @@ func preflight(ctx context.Context, options projection.Options) error {
 		return err
 	}
 	defer closing(source)
-	_, err = verify.Preflight(ctx, source, eventlog.New(eventlog.DefaultTable()), options.NewModel(), options.Skip)
+	_, err = verify.Preflight(ctx, source, options.Log, options.NewModel(), options.Skip)
 	var poison *projection.Poison
 	if errors.As(err, &poison) {
 		told := projection.Report{Stage: string(checkpoint.Stage), Position: checkpoint.Position, Problem: poison}
@@ -70,7 +69,7 @@ func (f *verifyFlags) printPreflight(cmd *cobra.Command) error {
 		return err
 	}
 	defer closing(source)
-	kinds, err := verify.Preflight(cmd.Context(), source, eventlog.New(eventlog.DefaultTable()), options.NewModel(), options.Skip)
+	kinds, err := verify.Preflight(cmd.Context(), source, options.Log, options.NewModel(), options.Skip)
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, k := range kinds {
 		use := strings.Join(k.Projectors, ", ")

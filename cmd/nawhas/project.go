@@ -128,7 +128,11 @@ func (f *projectFlags) options(until int64) (projection.Options, error) {
 	if err != nil {
 		return projection.Options{}, err
 	}
-	return projection.Options{Source: source, Database: database, NewModel: edition.Model, Skip: skip, SkipUnknown: skipUnknown,
+	log, err := describedLog()
+	if err != nil {
+		return projection.Options{}, err
+	}
+	return projection.Options{Log: log, Source: source, Database: database, NewModel: edition.Model, Skip: skip, SkipUnknown: skipUnknown,
 		Until: until, ChunkEvents: f.chunk, MaxEventsPerSecond: rate}, nil
 }
 

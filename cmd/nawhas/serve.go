@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/server"
 )
 
@@ -51,6 +50,13 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log, err := describedLog()
+	if err != nil {
+		return err
+	}
+	if err := log.Appendable(); err != nil {
+		return &usageError{err}
+	}
 	database, err := f.database.pool(ctx, "serve", f.databaseConnections)
 	if err != nil {
 		return err
@@ -70,7 +76,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("version", buildinfo.Version)
 	s, err := server.New(server.Options{Version: buildinfo.Version, Shelves: edition.Shelves, Database: database, Source: source,
-		Log: eventlog.New(eventlog.DefaultTable()), Uploads: uploads, ReadWait: f.readWait, RequestTimeout: f.request,
+		Log: log, Uploads: uploads, ReadWait: f.readWait, RequestTimeout: f.request,
 		ShutdownDelay: f.shutdownDelay, DrainTimeout: f.drain, Logger: logger})
 	if err != nil {
 		return err

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
 
 func sourceCommand() *cobra.Command {
@@ -21,12 +19,15 @@ func sourceInitCommand() *cobra.Command {
 			"its columns, keys and sequence, and that the server is a primary."}
 	source := sourceFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := describedLog()
+		if err != nil {
+			return err
+		}
 		conn, err := source.connect(cmd.Context(), "source init")
 		if err != nil {
 			return err
 		}
 		defer closing(conn)
-		log := eventlog.New(eventlog.DefaultTable())
 		if err := log.Init(cmd.Context(), conn); err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nawhas/nawhas-operator/internal/buildinfo"
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 	"github.com/nawhas/nawhas-operator/internal/verify"
 )
@@ -66,7 +65,11 @@ func (f *verifyFlags) options() (verify.Options, error) {
 	if err != nil {
 		return verify.Options{}, err
 	}
-	return verify.Options{Version: buildinfo.Version, Edition: edition, Plan: plan, Log: eventlog.New(eventlog.DefaultTable()),
+	log, err := describedLog()
+	if err != nil {
+		return verify.Options{}, err
+	}
+	return verify.Options{Version: buildinfo.Version, Edition: edition, Plan: plan, Log: log,
 		Job: os.Getenv("NAWHAS_JOB_UID"), Build: os.Getenv("NAWHAS_BUILD"), Audited: true}, nil
 }
 

@@ -23,6 +23,9 @@ const MaxPayload = 1 << 20
 // It returns a [*DuplicateIDError] or a [*PayloadError] when an event cannot
 // be stored. A transaction is then aborted, as after any failed statement.
 func (l *Log) Append(ctx context.Context, db DB, events ...NewEvent) ([]int64, error) {
+	if err := l.Appendable(); err != nil {
+		return nil, err
+	}
 	for _, e := range events {
 		if err := l.acceptable(e); err != nil {
 			return nil, err
@@ -76,6 +79,15 @@ func (l *Log) appendMany(ctx context.Context, db DB, events []NewEvent) ([]int64
 		return nil, l.appendError(err, NewEvent{})
 	}
 	return positions, nil
+}
+
+// Appendable returns a [*PreconditionError] for a log whose events only its
+// application knows how to write.
+func (l *Log) Appendable() error {
+	if l.table.ID == "" || len(l.table.Inserted) > 0 {
+		return refuse(ReasonShape, "the log %s is written by its own application only: its description has no ids, or further columns to write", l.sql.relation)
+	}
+	return nil
 }
 
 // acceptable finds what can be known before asking the server, so that the

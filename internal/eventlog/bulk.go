@@ -16,6 +16,9 @@ type Copier interface {
 // them are added or none, in their order, and the errors are those of
 // [Log.Append]. Their positions are not returned.
 func (l *Log) AppendBulk(ctx context.Context, db Copier, events []NewEvent) error {
+	if err := l.Appendable(); err != nil {
+		return err
+	}
 	for _, e := range events {
 		if err := l.acceptable(e); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 // anything. It returns a [*PreconditionError] that says what to do when not.
 func (l *Log) Check(ctx context.Context, db DB) error {
 	for _, check := range []func(context.Context, DB) error{
-		l.checkPrimary, l.checkPresent, l.checkColumns, l.checkKeys, l.checkSequence, l.checkSelect,
+		l.checkPrimary, l.checkPresent, l.checkColumns, l.checkAppended, l.checkTimeZone, l.checkKeys, l.checkSequence, l.checkSelect,
 	} {
 		if err := check(ctx, db); err != nil {
 			return err
@@ -28,7 +29,7 @@ func (l *Log) CheckAppend(ctx context.Context, db DB) error {
 	if err := l.checkPresent(ctx, db); err != nil {
 		return err
 	}
-	for _, column := range l.sql.copyColumns {
+	for _, column := range l.table.appended() {
 		var role string
 		var may bool
 		err := db.QueryRow(ctx, "SELECT current_user::text, has_column_privilege("+l.sql.regclass+", $1, 'INSERT')", column).Scan(&role, &may)
@@ -72,31 +73,97 @@ func (l *Log) checkPresent(ctx context.Context, db DB) error {
 }
 
 func (l *Log) absent() error {
+	if !l.table.IsDefault() {
+		return refuse(ReasonLogAbsent, "the source has no table %s; have the application's migrations make it, or correct the log's description (spec.source.log)", l.sql.relation)
+	}
 	return refuse(ReasonLogAbsent, "the source has no table %s; create it with `nawhas source init`", l.sql.relation)
 }
 
 // checkColumns compares the table's columns with the description.
 func (l *Log) checkColumns(ctx context.Context, db DB) error {
-	rows, err := db.Query(ctx, `SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
-		WHERE attrelid = `+l.sql.regclass+` AND attnum > 0 AND NOT attisdropped`)
+	found, err := l.columns(ctx, db)
 	if err != nil {
-		return fmt.Errorf("read the columns of %s: %w", l.sql.relation, err)
-	}
-	types := map[string]string{}
-	var column, kind string
-	if _, err := pgx.ForEachRow(rows, []any{&column, &kind}, func() error { types[column] = kind; return nil }); err != nil {
-		return fmt.Errorf("read the columns of %s: %w", l.sql.relation, err)
+		return err
 	}
 	for _, want := range l.expectedColumns() {
-		switch got, ok := types[want.name]; {
+		switch got, ok := found[want.name]; {
 		case !ok:
-			return refuse(ReasonShape, "the log %s has no column %s (%s); describe its columns or use a log made by `nawhas source init`",
+			return refuse(ReasonShape, "the log %s has no column %s (%s); correct its description (spec.source.log) or use a log made by `nawhas source init`",
 				l.sql.relation, quote(want.name), want.types[0])
-		case !slices.Contains(want.types, got):
-			return refuse(ReasonShape, "column %s of the log %s is %s, not %s", quote(want.name), l.sql.relation, got, strings.Join(want.types, " or "))
+		case !slices.Contains(want.types, got.kind):
+			return refuse(ReasonShape, "column %s of the log %s is %s, not %s", quote(want.name), l.sql.relation, got.kind, strings.Join(want.types, " or "))
+		}
+	}
+	for _, want := range l.expectedColumns() {
+		if found[want.name].nullable {
+			return refuse(ReasonShape, "column %[1]s of the log %[2]s may be NULL, which no event's may; run ALTER TABLE %[2]s ALTER COLUMN %[1]s SET NOT NULL",
+				quote(want.name), l.sql.relation)
 		}
 	}
 	return nil
+}
+
+// checkAppended compares what an appender is allowed to write with what it has
+// to.
+func (l *Log) checkAppended(ctx context.Context, db DB) error {
+	found, err := l.columns(ctx, db)
+	if err != nil {
+		return err
+	}
+	appended := l.table.appended()
+	if slices.Contains(slices.Concat(appended, l.table.Updated), l.table.Position) {
+		return refuse(ReasonShape, "the description of the log %s lets an application write the position %s, which only the sequence may give; take it out of spec.source.log.appending",
+			l.sql.relation, quote(l.table.Position))
+	}
+	for _, name := range slices.Concat(appended, l.table.Updated) {
+		if _, ok := found[name]; !ok {
+			return refuse(ReasonShape, "the log %s has no column %s, which its description says an application writes; correct spec.source.log.appending",
+				l.sql.relation, quote(name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if column := found[name]; !column.nullable && !column.filled && name != l.table.Position && !slices.Contains(appended, name) {
+			return refuse(ReasonShape, "column %s of the log %s must have a value and has no default, and its description does not say that an application writes it; add it to spec.source.log.appending.insert",
+				quote(name), l.sql.relation)
+		}
+	}
+	return nil
+}
+
+// checkTimeZone asks the server whether it knows the zone.
+func (l *Log) checkTimeZone(ctx context.Context, db DB) error {
+	if l.table.TimeZone == "" {
+		return nil
+	}
+	var known bool
+	if err := db.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE lower(name) = lower($1))", l.table.TimeZone).Scan(&known); err != nil {
+		return fmt.Errorf("ask the source for the time zone %q: %w", l.table.TimeZone, err)
+	}
+	if !known {
+		return refuse(ReasonShape, "the source knows no time zone %q; write one of pg_timezone_names, such as UTC, into spec.source.log.timeZone", l.table.TimeZone)
+	}
+	return nil
+}
+
+// column is what matters of a column.
+type column struct {
+	kind             string
+	nullable, filled bool
+}
+
+func (l *Log) columns(ctx context.Context, db DB) (map[string]column, error) {
+	rows, err := db.Query(ctx, `SELECT attname::text, format_type(atttypid, NULL), NOT attnotnull, atthasdef OR attidentity <> '' FROM pg_attribute
+		WHERE attrelid = `+l.sql.regclass+` AND attnum > 0 AND NOT attisdropped`)
+	if err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", l.sql.relation, err)
+	}
+	found := map[string]column{}
+	var name string
+	var c column
+	if _, err := pgx.ForEachRow(rows, []any{&name, &c.kind, &c.nullable, &c.filled}, func() error { found[name] = c; return nil }); err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", l.sql.relation, err)
+	}
+	return found, nil
 }
 
 type expectedColumn struct {
@@ -106,15 +173,21 @@ type expectedColumn struct {
 
 func (l *Log) expectedColumns() []expectedColumn {
 	t := l.table
+	recorded := expectedColumn{t.RecordedAt, []string{"timestamp with time zone"}}
+	if t.TimeZone != "" {
+		recorded.types = []string{"timestamp without time zone"}
+	}
 	columns := []expectedColumn{
 		{t.Position, []string{"bigint", "integer"}},
-		{t.ID, []string{"uuid"}},
 		{t.EventName, []string{"text", "character varying"}},
 		{t.Payload, []string{"jsonb", "json"}},
-		{t.RecordedAt, []string{"timestamp with time zone"}},
+		recorded,
+	}
+	if t.ID != "" {
+		columns = append(columns, expectedColumn{t.ID, []string{"uuid"}})
 	}
 	if t.Version != "" {
-		columns = append(columns, expectedColumn{t.Version, []string{"smallint", "integer"}})
+		columns = append(columns, expectedColumn{t.Version, []string{"smallint", "integer", "bigint"}})
 	}
 	return columns
 }
@@ -122,6 +195,9 @@ func (l *Log) expectedColumns() []expectedColumn {
 // checkKeys wants the position and the id each to be unique by themselves.
 func (l *Log) checkKeys(ctx context.Context, db DB) error {
 	for _, column := range []string{l.table.Position, l.table.ID} {
+		if column == "" {
+			continue
+		}
 		var unique bool
 		err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i
 			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -198,11 +274,15 @@ func (l *Log) sequenceName(ctx context.Context, db DB) (string, error) {
 }
 
 func (l *Log) grantInsert(role string) string {
-	columns := make([]string, len(l.sql.copyColumns))
-	for i, column := range l.sql.copyColumns {
-		columns[i] = quote(column)
+	return fmt.Sprintf("GRANT INSERT (%s) ON %s TO %s", quoteAll(l.table.appended()), l.sql.relation, role)
+}
+
+func quoteAll(columns []string) string {
+	quoted := make([]string, len(columns))
+	for i, column := range columns {
+		quoted[i] = quote(column)
 	}
-	return fmt.Sprintf("GRANT INSERT (%s) ON %s TO %s", strings.Join(columns, ", "), l.sql.relation, role)
+	return strings.Join(quoted, ", ")
 }
 
 // IsPrecondition tells whether err says that a log does not meet a condition, and which.

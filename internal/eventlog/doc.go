@@ -3,7 +3,9 @@
 //
 // It does not know what an event means, keeps no checkpoint and opens no
 // connection: callers bring theirs. It reaches the log through a [Table],
-// because other applications' logs have other names.
+// because other applications' logs have other names, lack ids, or are written
+// in other ways: an UPDATE of the row that was just inserted takes the same lock
+// on the table, so that what follows about writers holds for it, too.
 //
 // # Why "position > last" is not enough
 //

@@ -14,6 +14,24 @@ import (
 // time for [Log.Exclude].
 var ErrWritersBusy = errors.New("transactions that append to the log did not end in time")
 
+// Completing counts the sessions that wait to complete an event which they have
+// appended, while the log is locked. Those whose statements the connected role may
+// not see are not among them. It tells nothing of a log that is not completed by
+// updates.
+func (l *Log) Completing(ctx context.Context, db DB) (int, error) {
+	if len(l.table.Updated) == 0 {
+		return 0, nil
+	}
+	var waiting int
+	err := db.QueryRow(ctx, `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'relation' AND NOT l.granted AND l.mode = 'RowExclusiveLock' AND l.relation = `+l.sql.regclass+`
+			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND a.query ~* '^\s*update\s'`).Scan(&waiting)
+	if err != nil {
+		return 0, fmt.Errorf("read who completes an event: %w", err)
+	}
+	return waiting, nil
+}
+
 // Exclude keeps everybody from appending until the transaction ends, which must
 // be READ COMMITTED, and returns the highest position: nothing is in flight.
 // Readers go on. Writers wait; those that the transaction takes their right

@@ -32,7 +32,7 @@ func commit(t testing.TB, tx pgx.Tx) {
 // The slow writer draws 1, the quick one draws 2 and commits first.
 func TestANaiveReaderLosesTheSlowWriterAndThisOneDoesNot(t *testing.T) {
 	url, conn := source(t)
-	unaware := &naive{conn: connect(t, url)}
+	unaware := &naive{log: events, conn: connect(t, url)}
 	reader := events.Reader(conn, 0)
 	_, slow := begin(t, url)
 	add(t, slow, newEvent(1))

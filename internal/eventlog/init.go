@@ -18,10 +18,14 @@ type Starter interface {
 const initLock = 0x6e61776861730001
 
 // Init creates the log if it is not there and then checks it as [Log.Check]
-// does. An existing log is never altered.
+// does. An existing log is never altered. A log that only its application knows
+// how to write is that application's to create, and checked only.
 func (l *Log) Init(ctx context.Context, db Starter) error {
 	if err := l.checkPrimary(ctx, db); err != nil {
 		return err
+	}
+	if l.Appendable() != nil || l.table.TimeZone != "" {
+		return l.Check(ctx, db)
 	}
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(initLock)); err != nil {

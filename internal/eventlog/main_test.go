@@ -63,7 +63,12 @@ func add(t testing.TB, db eventlog.DB, all ...eventlog.NewEvent) []int64 {
 // logged are the positions that the log holds now, in order.
 func logged(t testing.TB, db eventlog.DB) []int64 {
 	t.Helper()
-	rows, err := db.Query(t.Context(), "SELECT position FROM events ORDER BY position")
+	return loggedIn(t, events, db)
+}
+
+func loggedIn(t testing.TB, log *eventlog.Log, db eventlog.DB) []int64 {
+	t.Helper()
+	rows, err := db.Query(t.Context(), "SELECT position FROM "+log.Rows()+" AS e ORDER BY position")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,7 @@ func next(t testing.TB, r *eventlog.Reader) []int64 {
 
 // naive is the reader that everyone writes first.
 type naive struct {
+	log  *eventlog.Log
 	conn *pgx.Conn
 	last int64
 	seen []int64
@@ -97,7 +103,7 @@ type naive struct {
 
 func (n *naive) next(t testing.TB) {
 	t.Helper()
-	rows, err := n.conn.Query(t.Context(), "SELECT position FROM events WHERE position > $1 ORDER BY position", n.last)
+	rows, err := n.conn.Query(t.Context(), "SELECT position FROM "+n.log.Rows()+" AS e WHERE position > $1 ORDER BY position", n.last)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,24 @@ func (l *Log) AllowReading(ctx context.Context, db DB, role string) error {
 	return nil
 }
 
+// ForbidReading takes a role's right to read the log away. It returns a
+// [*PreconditionError] when the role can read it nevertheless, by a grant of
+// somebody else.
+func (l *Log) ForbidReading(ctx context.Context, db DB, role string) error {
+	if err := change(ctx, db, fmt.Sprintf("REVOKE SELECT ON %s FROM %s", l.sql.relation, quote(role))); err != nil {
+		return fmt.Errorf("take the right to read the log from %s: %w", role, err)
+	}
+	var still bool
+	if err := db.QueryRow(ctx, "SELECT has_any_column_privilege($1, "+l.sql.regclass+", 'SELECT')", role).Scan(&still); err != nil {
+		return fmt.Errorf("read whether %s can read the log: %w", role, err)
+	}
+	if still {
+		return refuse(ReasonRights, "role %s can read the log %s by a grant of somebody else, or as everybody can; run REVOKE SELECT ON %[2]s FROM PUBLIC, or from the role that has it",
+			role, l.sql.relation)
+	}
+	return nil
+}
+
 // change changes a right, which other releases may be doing too. What is part
 // of a transaction cannot be tried again by itself.
 func change(ctx context.Context, db DB, statement string) error {
@@ -58,17 +76,45 @@ func (l *Log) allowUsage(ctx context.Context, db DB, role string) error {
 	return nil
 }
 
-// AllowAppending lets a role append: an id, a name, a version and a payload,
-// but neither a position nor a time.
+// AllowAppending lets a role append: what the application writes of an event,
+// but not its position, nor its time unless the application sets that. A
+// position that a default draws takes the right to draw from the sequence, too.
 func (l *Log) AllowAppending(ctx context.Context, db DB, role string) error {
-	if err := change(ctx, db, l.grantInsert(quote(role))); err != nil {
-		return fmt.Errorf("let %s append to the log: %w", role, err)
+	statements := []string{l.grantInsert(quote(role))}
+	if len(l.table.Updated) > 0 {
+		statements = append(statements, fmt.Sprintf("GRANT UPDATE (%s) ON %s TO %s", quoteAll(l.table.Updated), l.sql.relation, quote(role)))
+	}
+	sequence, drawn, err := l.drawn(ctx, db)
+	if err != nil {
+		return err
+	}
+	if drawn {
+		statements = append(statements, fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", sequence, quote(role)))
+	}
+	for _, statement := range statements {
+		if err := change(ctx, db, statement); err != nil {
+			return fmt.Errorf("let %s append to the log: %w", role, err)
+		}
 	}
 	return nil
 }
 
+// drawn reports whether the position comes from a default, which draws it with
+// the rights of the one who inserts, as an identity does not.
+func (l *Log) drawn(ctx context.Context, db DB) (sequence string, drawn bool, err error) {
+	if sequence, err = l.sequenceName(ctx, db); err != nil {
+		return "", false, err
+	}
+	err = db.QueryRow(ctx, "SELECT attidentity = '' FROM pg_attribute WHERE attrelid = "+l.sql.regclass+" AND attname = $1", l.table.Position).Scan(&drawn)
+	if err != nil {
+		return "", false, fmt.Errorf("read how %s gets its positions: %w", l.sql.relation, err)
+	}
+	return sequence, drawn, nil
+}
+
 // ForbidAppending takes a role's right to append away. Transactions of the
-// role that have appended already go on; see [Log.HoldersOf].
+// role that have appended already go on; see [Log.HoldersOf]. The role may still
+// complete, by an UPDATE of its own, what it appended before.
 func (l *Log) ForbidAppending(ctx context.Context, db DB, role string) error {
 	// Revoking the table's privilege takes the columns' along.
 	if err := change(ctx, db, fmt.Sprintf("REVOKE INSERT ON %s FROM %s", l.sql.relation, quote(role))); err != nil {

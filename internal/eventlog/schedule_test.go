@@ -17,6 +17,7 @@ import (
 // statement at a time, so that a failing one can be replayed.
 type schedule struct {
 	t       *testing.T
+	layout  layout
 	url     string
 	log     *pgx.Conn
 	writers []*scheduled
@@ -47,7 +48,7 @@ func (s *schedule) step(rt *rapid.T) {
 	}
 	switch action := rapid.SampledFrom(actions).Draw(rt, "action"); action {
 	case "append":
-		add(s.t, w.conn, newEvent(s.n))
+		s.layout.add(s.t, w.conn, s.n)
 	case "begin":
 		if !w.open {
 			execute(s.t, w.conn, "BEGIN")
@@ -110,7 +111,13 @@ func (s *schedule) finish() {
 // Every schedule of writers is read completely, once and in order. Some of
 // the same schedules cost the naive reader events.
 func TestNoScheduleOfWritersHidesAnEvent(t *testing.T) {
-	url, conn := source(t)
+	for name, l := range layouts() {
+		t.Run(name, func(t *testing.T) { noScheduleHidesAnEvent(t, l) })
+	}
+}
+
+func noScheduleHidesAnEvent(t *testing.T, l layout) {
+	url, conn := l.source(t)
 	reading, unaware := connect(t, url), connect(t, url)
 	var writers []*scheduled
 	for range 4 {
@@ -118,13 +125,13 @@ func TestNoScheduleOfWritersHidesAnEvent(t *testing.T) {
 	}
 	losses := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		start, err := events.Head(t.Context(), conn)
+		start, err := l.log.Head(t.Context(), conn)
 		if err != nil {
 			rt.Fatal(err)
 		}
-		reader := events.Reader(reading, start)
-		s := &schedule{t: t, url: url, log: conn, writers: writers,
-			naive: &naive{conn: unaware, last: start}}
+		reader := l.log.Reader(reading, start)
+		s := &schedule{t: t, layout: l, url: url, log: conn, writers: writers,
+			naive: &naive{log: l.log, conn: unaware, last: start}}
 		for range rapid.IntRange(5, 40).Draw(rt, "steps") {
 			s.step(rt)
 			if rapid.Bool().Draw(rt, "read") {
@@ -139,7 +146,7 @@ func TestNoScheduleOfWritersHidesAnEvent(t *testing.T) {
 			s.read, more = append(s.read, found...), len(found) > 0
 		}
 
-		want := logged(t, conn)
+		want := loggedIn(t, l.log, conn)
 		want = want[sortedAfter(want, start):]
 		if !slices.Equal(s.read, want) {
 			rt.Fatalf("read %v, the log holds %v", s.read, want)
@@ -163,8 +170,14 @@ func sortedAfter(positions []int64, start int64) int {
 
 // The same with writers that really run at the same time.
 func TestConcurrentWritersAreReadCompletelyAndInOrder(t *testing.T) {
+	for name, l := range layouts() {
+		t.Run(name, func(t *testing.T) { concurrentWritersAreRead(t, l) })
+	}
+}
+
+func concurrentWritersAreRead(t *testing.T, l layout) {
 	const writers, transactions = 8, 60
-	url, conn := source(t)
+	url, conn := l.source(t)
 	const seed = 7
 	t.Logf("seed %d", seed)
 	var working sync.WaitGroup
@@ -173,14 +186,14 @@ func TestConcurrentWritersAreReadCompletelyAndInOrder(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, uint64(w))) //nolint:gosec // a schedule, not a secret
 		working.Go(func() {
 			for range transactions {
-				write(t, writer, random)
+				write(t, l, writer, random)
 			}
 		})
 	}
 	finished := make(chan struct{})
 	go func() { working.Wait(); close(finished) }()
 
-	reader := events.Reader(connect(t, url), 0)
+	reader := l.log.Reader(connect(t, url), 0)
 	var read []int64
 	for done := false; !done; {
 		select {
@@ -194,13 +207,13 @@ func TestConcurrentWritersAreReadCompletelyAndInOrder(t *testing.T) {
 			done = false
 		}
 	}
-	if want := logged(t, conn); !slices.Equal(read, want) {
+	if want := loggedIn(t, l.log, conn); !slices.Equal(read, want) {
 		t.Fatalf("read %d events, the log holds %d", len(read), len(want))
 	}
 }
 
 // write is one transaction of a busy writer.
-func write(t *testing.T, conn *pgx.Conn, random *rand.Rand) {
+func write(t *testing.T, l layout, conn *pgx.Conn, random *rand.Rand) {
 	ctx := context.Background()
 	tx, err := conn.Begin(ctx)
 	if err != nil {
@@ -214,7 +227,7 @@ func write(t *testing.T, conn *pgx.Conn, random *rand.Rand) {
 			t.Error(err)
 			return
 		}
-		if _, err := events.Append(ctx, nested, newEvent(1)); err != nil {
+		if err := l.append(ctx, nested, 1); err != nil {
 			t.Error(err)
 			return
 		}

@@ -16,26 +16,6 @@ type DB interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Table describes where an application keeps its log: the table and the
-// names of its columns. A log without a version column leaves Version empty;
-// its events are all of version 1.
-type Table struct {
-	Schema     string
-	Name       string
-	Position   string
-	ID         string
-	EventName  string
-	Version    string
-	Payload    string
-	RecordedAt string
-}
-
-// DefaultTable is the log that [Log.Init] creates.
-func DefaultTable() Table {
-	return Table{Schema: "public", Name: "events", Position: "position", ID: "id", EventName: "name",
-		Version: "version", Payload: "payload", RecordedAt: "recorded_at"}
-}
-
 // Log reads and appends to one table of events. It holds no connection and
 // is safe for concurrent use.
 type Log struct {
@@ -69,12 +49,10 @@ type statements struct {
 
 func newStatements(t Table) statements {
 	relation := quote(t.Schema, t.Name)
-	position, id, name, payload, recorded := quote(t.Position), quote(t.ID), quote(t.EventName), quote(t.Payload), quote(t.RecordedAt)
-	version := "1::smallint"
-	columns, values, unnested := id+", "+name+", "+payload, "$1, $2, $3", "e.id, e.name, e.payload::jsonb"
+	position, name := quote(t.Position), quote(t.EventName)
+	columns, values, unnested := quote(t.ID)+", "+name+", "+quote(t.Payload), "$1, $2, $3", "e.id, e.name, e.payload::jsonb"
 	copied := []string{t.ID, t.EventName, t.Payload}
 	if t.Version != "" {
-		version = quote(t.Version) + "::smallint"
 		columns, values, unnested = columns+", "+quote(t.Version), values+", $4", unnested+", e.version"
 		copied = append(copied, t.Version)
 	}
@@ -91,7 +69,7 @@ func newStatements(t Table) statements {
 		head:     fmt.Sprintf("SELECT coalesce(max(%s), 0)::bigint FROM %s", position, relation),
 		headUpTo: fmt.Sprintf("SELECT coalesce(max(%[1]s), 0)::bigint FROM %[2]s WHERE %[1]s <= $1", position, relation),
 		read: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s, %[3]s::text, %[4]s, %[5]s::text, %[6]s FROM %[7]s
-			WHERE %[1]s > $1 AND %[1]s <= $2 ORDER BY %[1]s LIMIT $3`, position, id, name, version, payload, recorded, relation),
+			WHERE %[1]s > $1 AND %[1]s <= $2 ORDER BY %[1]s LIMIT $3`, position, t.idExpression(), name, t.versionExpression(), quote(t.Payload), t.timeExpression(), relation),
 		holders: fmt.Sprintf(`SELECT DISTINCT l.virtualtransaction, coalesce(l.pid, 0),
 				coalesce(a.usename::text, p.owner::text, ''), coalesce(a.xact_start, p.prepared), l.pid IS NULL
 			FROM pg_locks l
@@ -103,7 +81,7 @@ func newStatements(t Table) statements {
 				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, regclass),
 		sequence: fmt.Sprintf("SELECT pg_get_serial_sequence(%s, %s)", literal(relation), literal(t.Position)),
 		marks: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s FROM %[3]s WHERE %[1]s BETWEEN $1 AND $2 ORDER BY %[1]s LIMIT $3`,
-			position, id, relation),
+			position, t.idExpression(), relation),
 		writers:     writersQuery(regclass),
 		copyColumns: copied,
 	}

@@ -32,10 +32,7 @@ type pen struct {
 }
 
 func newPen(log *eventlog.Log, source *pgxpool.Pool) *pen {
-	t := log.Table()
-	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-	return &pen{log: log, source: source, byID: fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE %s = $1",
-		quote(t.Position), quote(t.EventName), quote(t.Payload), quote(t.Schema, t.Name), quote(t.ID))}
+	return &pen{log: log, source: source, byID: "SELECT e.position, e.name, e.payload FROM " + log.Rows() + " AS e WHERE e.id = $1"}
 }
 
 // recorded is an event that a key names.

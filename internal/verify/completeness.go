@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/projection"
 )
 
@@ -132,18 +131,7 @@ func newTally(count int64, sum string) (*tally, error) {
 
 // events is the log with the names of the default table, whatever they are in
 // its description.
-func (in *inspection) events() string { return eventsOf(in.Log) }
-
-func eventsOf(log *eventlog.Log) string {
-	t := log.Table()
-	quote := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-	version := "1::smallint"
-	if t.Version != "" {
-		version = quote(t.Version)
-	}
-	return fmt.Sprintf("(SELECT %s AS position, %s AS id, %s AS name, %s AS version, %s AS payload, %s AS recorded_at FROM %s)",
-		quote(t.Position), quote(t.ID), quote(t.EventName), version, quote(t.Payload), quote(t.RecordedAt), quote(t.Schema, t.Name))
-}
+func (in *inspection) events() string { return in.Log.Rows() }
 
 // checkEventsKnown: every kind of event in the log is handled or knowingly
 // ignored by this edition.

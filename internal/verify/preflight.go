@@ -35,7 +35,7 @@ func Preflight(ctx context.Context, source eventlog.DB, log *eventlog.Log, model
 	if err := log.Check(ctx, source); err != nil {
 		return nil, err
 	}
-	rows, err := source.Query(ctx, "SELECT e.name, e.version, count(*), min(e.position) FROM "+eventsOf(log)+" e WHERE cardinality($1::uuid[]) = 0 OR e.id <> ALL ($1) GROUP BY 1, 2 ORDER BY 4",
+	rows, err := source.Query(ctx, "SELECT e.name, e.version, count(*), min(e.position) FROM "+log.Rows()+" e WHERE cardinality($1::uuid[]) = 0 OR e.id <> ALL ($1) GROUP BY 1, 2 ORDER BY 4",
 		append([]uuid.UUID{}, skip...))
 	if err != nil {
 		return nil, fmt.Errorf("read the kinds of events in the log: %w", err)
@@ -80,7 +80,7 @@ func poisonOf(ctx context.Context, source eventlog.DB, log *eventlog.Log, unknow
 	}
 	poison := &projection.Poison{Position: unknown[0].First, Name: unknown[0].Name, Version: unknown[0].Version, Unknown: true,
 		Reason: fmt.Sprintf("this edition does not know such an event; the log has %d events of the unknown kinds %s", events, strings.Join(names, ", "))}
-	if err := source.QueryRow(ctx, "SELECT e.id FROM "+eventsOf(log)+" e WHERE e.position = $1", poison.Position).Scan(&poison.EventID); err != nil {
+	if err := source.QueryRow(ctx, "SELECT e.id FROM "+log.Rows()+" e WHERE e.position = $1", poison.Position).Scan(&poison.EventID); err != nil {
 		return fmt.Errorf("read the id of the event at position %d: %w", poison.Position, err)
 	}
 	return poison
