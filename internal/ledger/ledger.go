@@ -56,6 +56,8 @@ type Ledger struct {
 	release      string
 	installation uuid.UUID
 	epoch        atomic.Int64
+	// log is as the ledger has it; only this operator changes it.
+	log atomic.Value
 }
 
 // Open makes or migrates the ledger and takes a new epoch of the release
@@ -71,17 +73,19 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release, holder string) (*Led
 		return nil, fmt.Errorf("read the ledger's installation: %w", err)
 	}
 	var epoch int64
+	var log string
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+openPatience+"'"); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch, holder) VALUES ($1, 1, $2)
-			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, holder = $2, opened_at = clock_timestamp() RETURNING epoch`, release, holder).Scan(&epoch)
+			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, holder = $2, opened_at = clock_timestamp() RETURNING epoch, log`, release, holder).Scan(&epoch, &log)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take an epoch of %s in the ledger: %w", release, err)
 	}
 	l.epoch.Store(epoch)
+	l.log.Store(log)
 	return l, nil
 }
 

@@ -133,6 +133,7 @@ func (s source) content(t testing.TB) string {
 		(SELECT string_agg(v::text, E'\n' ORDER BY v.release, v.version) FROM nawhas_ledger.versions v),
 		(SELECT string_agg(s::text, E'\n' ORDER BY s.release, s.version, s.name) FROM nawhas_ledger.stages s),
 		(SELECT string_agg(c::text, E'\n' ORDER BY c.role) FROM nawhas_ledger.checkpoints c),
+		(SELECT string_agg(o::text, E'\n' ORDER BY o.release, o.version, o.number) FROM nawhas_ledger.rounds o),
 		(SELECT string_agg(j::text, E'\n' ORDER BY j.seq) FROM nawhas_ledger.journal j))`).Scan(&text)
 	must(t, err)
 	return text

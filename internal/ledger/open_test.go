@@ -65,6 +65,12 @@ func TestASupersededOperatorChangesNothing(t *testing.T) {
 		"LiftHold":       func() error { return old.LiftHold(t.Context(), v) },
 		"Postpone":       func() error { return old.Postpone(t.Context(), v, time.Now(), "") },
 		"KeepPlan":       func() error { return old.KeepPlan(t.Context(), v, "digest", []byte("{}")) },
+		"BeginRound":     func() error { return old.BeginRound(t.Context(), v, ledger.Round{Number: 1, Until: 9}) },
+		"StartRound":     func() error { return old.StartRound(t.Context(), v, 1, "uid") },
+		"FinishRound":    func() error { return old.FinishRound(t.Context(), v, 1, 9, "complete") },
+		"FailRound":      func() error { return old.FailRound(t.Context(), v, 1, "why") },
+		"CompleteRounds": func() error { return old.CompleteRounds(t.Context(), v, "complete") },
+		"KeepLog":        func() error { return old.KeepLog(t.Context(), "another", "default") },
 		"AllowReporting": func() error { return old.AllowReporting(t.Context(), reporter) },
 	} {
 		if err := write(); !errors.Is(err, ledger.ErrSuperseded) {
@@ -123,7 +129,8 @@ func TestALedgerOfAnOlderOperatorIsTakenAlong(t *testing.T) {
 	s := newSource(t)
 	first := begin(t, s.open(t, release), "3.1.2")
 	server.Exec(t, s.database, "ALTER TABLE nawhas_ledger.versions DROP COLUMN held, DROP COLUMN not_before, DROP COLUMN plan, DROP COLUMN plan_digest",
-		"ALTER TABLE nawhas_ledger.checkpoints DROP COLUMN audit", "ALTER TABLE nawhas_ledger.releases DROP COLUMN holder",
+		"ALTER TABLE nawhas_ledger.checkpoints DROP COLUMN audit", "ALTER TABLE nawhas_ledger.releases DROP COLUMN holder, DROP COLUMN log",
+		"DROP TABLE nawhas_ledger.rounds",
 		"UPDATE nawhas_ledger.schema_version SET version = 1")
 	l := s.open(t, release)
 	if v := know(t, l, "3.1.2"); v == nil || v.Build != first.Build || v.Held != nil || v.PlanDigest != "" {

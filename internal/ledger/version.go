@@ -43,6 +43,8 @@ type Version struct {
 	CreatedAt  time.Time
 	Stages     map[string]Stage
 	Checkpoint Checkpoint
+	// Rounds are the last two in which the database was built, the newest first.
+	Rounds []Round
 }
 
 // Stage is a stage that the version began and, when FinishedAt is set, passed.
@@ -95,6 +97,9 @@ const (
 	// KindDiverged is a log that is not the one the database was built from. It
 	// names a position, and no event.
 	KindDiverged = "Diverged"
+	// KindRound is a round that failed: nobody knows what it left. It names the
+	// position after which it began, and no event.
+	KindRound = "RoundFailed"
 )
 
 // Problem is why a replay or a follower cannot go on.
@@ -116,7 +121,9 @@ SELECT v.release, v.version, v.build, v.database, v.owner_role, v.app_role, v.ro
        v.live_since, v.warm_since, v.held, v.not_before, v.plan_digest, v.created_at,
        coalesce((SELECT jsonb_object_agg(s.name, jsonb_build_object('startedAt', s.started_at, 'finishedAt', s.finished_at, 'evidence', s.evidence))
                  FROM nawhas_ledger.stages s WHERE s.release = v.release AND s.version = v.version), '{}'),
-       coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.audit, c.reported_at
+       coalesce(c.stage, ''), coalesce(c.position, 0), coalesce(c.target, 0), coalesce(c.rate, 0), c.problem, c.evidence, c.audit, c.reported_at,
+       coalesce((SELECT jsonb_agg(to_jsonb(r) ORDER BY r.number DESC) FROM (SELECT number, from_position, until_position, tables, job, started_at, finished_at, events
+                 FROM nawhas_ledger.rounds WHERE release = v.release AND version = v.version ORDER BY number DESC LIMIT 2) r), '[]')
 FROM nawhas_ledger.versions v LEFT JOIN nawhas_ledger.checkpoints c ON c.role = v.owner_role
 WHERE v.release = $1 ORDER BY v.created_at DESC`
 
@@ -137,6 +144,6 @@ func scanVersion(row pgx.CollectableRow) (*Version, error) {
 	v := &Version{}
 	err := row.Scan(&v.Release, &v.Version, &v.Build, &v.Database, &v.OwnerRole, &v.AppRole, &v.Role, &v.Image, &v.Drains, &v.Mark, &v.MarkedAt,
 		&v.LiveSince, &v.WarmSince, &v.Held, &v.NotBefore, &v.PlanDigest, &v.CreatedAt, &v.Stages,
-		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.Audit, &v.Checkpoint.ReportedAt)
+		&v.Checkpoint.Stage, &v.Checkpoint.Position, &v.Checkpoint.Target, &v.Checkpoint.Rate, &v.Checkpoint.Problem, &v.Checkpoint.Evidence, &v.Checkpoint.Audit, &v.Checkpoint.ReportedAt, &v.Rounds)
 	return v, err
 }
