@@ -70,6 +70,7 @@ const (
 	ReasonWrongCredentials  = "WrongCredentials"
 	ReasonMissingRights     = "MissingRights"
 	ReasonLogUnsuitable     = "LogUnsuitable"
+	ReasonLogChanged        = "LogChanged"
 	ReasonForeignDatabase   = "ForeignDatabase"
 	ReasonForeignObject     = "ForeignObject"
 	ReasonImageUnavailable  = "ImageUnavailable"
@@ -108,6 +109,12 @@ const (
 	ReasonDiverged = "Diverged"
 	// ReasonStrictTimedOut is a switch in mode Strict that could not be done in time.
 	ReasonStrictTimedOut = "StrictTimedOut"
+	// ReasonRoundFailed is a database of which nobody knows what it holds, because a round failed.
+	ReasonRoundFailed = "RoundFailed"
+	// ReasonRoundsDoNotShrink is a replay that is too slow for what is appended.
+	ReasonRoundsDoNotShrink = "RoundsDoNotShrink"
+	// ReasonUnsuitable is an image that cannot be released the way that the spec asks for.
+	ReasonUnsuitable = "Unsuitable"
 	// ReasonInternal is for what the operator cannot place: it tries again at once.
 	ReasonInternal = "InternalError"
 )

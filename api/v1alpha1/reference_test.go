@@ -11,7 +11,7 @@ import (
 // embedded are the fields whose schema is Kubernetes' own: the reference links
 // to it.
 var embedded = map[string]bool{
-	"template": true, "metrics": true, "behavior": true, "metadata": true, "conditions": true, "limits": true, "requests": true,
+	"template": true, "metrics": true, "behavior": true, "metadata": true, "conditions": true, "limits": true, "requests": true, "env": true, "envFrom": true,
 }
 
 // TestTheReferenceIsFresh goes by the definition: each of its fields has its row

@@ -8,6 +8,11 @@ import (
 //
 // +kubebuilder:validation:XValidation:rule="size(self.version) + (has(self.databases.prefix) ? size(self.databases.prefix) : 8) <= 57",message="version and databases.prefix must have at most 57 characters together, because Postgres cuts names after 63 bytes"
 // +kubebuilder:validation:XValidation:rule="self.workloads.filter(w, has(w.service)).map(w, w.service.name).all(n, self.workloads.filter(w, has(w.service) && w.service.name == n).size() == 1)",message="two workloads name the same Service; give each workload a Service of its own"
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.projection) && self.projection == 'BySelf') == (has(self.replay.strategy) && self.replay.strategy == 'Rounds')",message="replay.strategy Rounds and projection BySelf go together: a database that is built in rounds has no follower, so that the application must project what it appends, and only such a database can be taken over by it"
+// +kubebuilder:validation:XValidation:rule="!has(self.replay.strategy) || self.replay.strategy != 'Rounds' || (has(self.cutover.mode) && self.cutover.mode == 'Strict' && has(self.cutover.strictTimeout) && duration(self.cutover.strictTimeout) >= duration('5s'))",message="replay.strategy Rounds needs cutover.mode Strict and a cutover.strictTimeout of at least 5s: the last round is a pod that starts while writes wait"
+// +kubebuilder:validation:XValidation:rule="!has(self.replay.strategy) || self.replay.strategy != 'Rounds' || !has(self.replay.maxEventsPerSecond)",message="maxEventsPerSecond is for replay.strategy Follow: the command of a round does not know it"
+// +kubebuilder:validation:XValidation:rule="!has(self.replay.drained) || (has(self.replay.strategy) && self.replay.strategy == 'Rounds')",message="replay.drained is for replay.strategy Rounds: with Follow a follower projects what a version appended"
 type NawhasReleaseSpec struct {
 	// version is the version that should be live: N.N.N, optionally followed by a
 	// pre-release such as -rc.1. Changing it starts a release; setting it back goes back.
@@ -20,6 +25,21 @@ type NawhasReleaseSpec struct {
 	// image is the application's image. Containers that name no image get it.
 	// +required
 	Image ImageSpec `json:"image,omitempty,omitzero"`
+
+	// env are variables for every container of a version, those of its workloads and of its steps. They come after the
+	// NAWHAS_ variables, which they can refer to as $(NAWHAS_DATABASE_NAME), and before the container's own.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=128
+	// +optional
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// envFrom are Secrets and ConfigMaps whose keys are variables for every container of a version. Variables that are named
+	// anywhere else are stronger.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 
 	// source is the database that holds the log of events.
 	// +required
@@ -38,6 +58,12 @@ type NawhasReleaseSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Replay ReplaySpec `json:"replay,omitempty,omitzero"`
+
+	// projection says who keeps a version's database current while the version is live: Follower is the follower of replay.follow,
+	// BySelf the application, which projects in its own requests and queues what it appends.
+	// +kubebuilder:default=Follower
+	// +optional
+	Projection Projection `json:"projection,omitempty"`
 
 	// verify proves that a version's database is what the log says, before it goes live.
 	// +kubebuilder:default={}
@@ -112,6 +138,19 @@ type NawhasReleaseSpec struct {
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
+// Projection says who keeps a live version's database current.
+//
+// +kubebuilder:validation:Enum=Follower;BySelf
+type Projection string
+
+// The projections.
+const (
+	// ProjectionFollower leaves it to the version's follower.
+	ProjectionFollower Projection = "Follower"
+	// ProjectionBySelf leaves it to the application.
+	ProjectionBySelf Projection = "BySelf"
+)
+
 // DeletionPolicy says what becomes of databases when a release is deleted.
 //
 // +kubebuilder:validation:Enum=Retain;Delete
@@ -167,6 +206,20 @@ type SourceSpec struct {
 	// connection leads to the log. Its account owns the log and may create roles.
 	// +required
 	Connection ConnectionSpec `json:"connection,omitempty,omitzero"`
+
+	// formerRoles are roles with which the application appended to the log before there was a release. Until the first
+	// version goes live they may go on; then their right to append is taken, as that of a version which makes way.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +optional
+	FormerRoles []string `json:"formerRoles,omitempty"`
+
+	// log says how the application keeps its log.
+	// +kubebuilder:default={}
+	// +optional
+	Log LogSpec `json:"log,omitempty,omitzero"`
 }
 
 // DatabasesSpec is the server on which databases are made.

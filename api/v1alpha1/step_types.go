@@ -53,8 +53,33 @@ type MigrateSpec struct {
 	StepSpec `json:",inline"`
 }
 
+// ReplayStrategy says how a version's database is filled.
+//
+// +kubebuilder:validation:Enum=Follow;Rounds
+type ReplayStrategy string
+
+// The replay strategies.
+const (
+	// ReplayFollow has the command replay the log and go on from its own checkpoint, and a follower keep the database current.
+	ReplayFollow ReplayStrategy = "Follow"
+	// ReplayRounds shows the command one part of the log after the other.
+	ReplayRounds ReplayStrategy = "Rounds"
+)
+
 // ReplaySpec fills a version's database with all events of the log.
 type ReplaySpec struct {
+	// strategy Follow is for a command that knows where it is in the log, and a follower that keeps the database current.
+	// Rounds is for one that does not: it is run again and again, each time with a copy of the next part of the log, until
+	// little is left. It reads that copy at NAWHAS_SOURCE_…, and begins at position $(NAWHAS_REPLAY_FROM), which is 0 the first time.
+	// +kubebuilder:default=Follow
+	// +optional
+	Strategy ReplayStrategy `json:"strategy,omitempty"`
+
+	// drained is run with strategy Rounds in the image of the version that is to make way, once nobody can append any more.
+	// It ends when nothing is left that this version has yet to project, such as events in a queue.
+	// +optional
+	Drained *DrainedSpec `json:"drained,omitempty"`
+
 	// command is run in the application's image.
 	// +kubebuilder:default={"nawhas","replay"}
 	// +listType=atomic
@@ -93,6 +118,21 @@ type ReplaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Follow FollowSpec `json:"follow,omitempty,omitzero"`
+}
+
+// DrainedSpec waits for what a version has yet to project.
+type DrainedSpec struct {
+	// command is run in the image of the version that is to make way, and ends with 0 when nothing is left.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +required
+	Command []string `json:"command,omitempty"`
+
+	// resources of the command's container.
+	// +optional
+	Resources ResourceRequirements `json:"resources,omitempty,omitzero"`
 }
 
 // FollowSpec keeps a version's database current.

@@ -18,6 +18,8 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	if s.source, err = r.readConnection(ctx, s.release.Namespace, "source", spec.Source.Connection); err != nil {
 		return err
 	}
+	s.log = eventlog.New(tableOf(spec.Source.Log))
+	s.source.log = s.log
 	if s.databases, err = r.readConnection(ctx, s.release.Namespace, "databases", spec.Databases.Connection); err != nil {
 		return err
 	}
@@ -33,7 +35,6 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 // either. What was suitable is not asked again while the connections stay the
 // same; a right that is lost later shows in the step that needs it.
 func (r *Reconciler) check(ctx context.Context, s *scope) error {
-	s.log = eventlog.New(eventlog.DefaultTable())
 	suitable := s.source.digest() + s.databases.digest()
 	if known, ok := r.suitable.Load(s.key()); ok && known == suitable {
 		return nil

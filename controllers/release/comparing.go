@@ -12,7 +12,8 @@ import (
 // nil: nothing is live yet, or nobody wants to know.
 func (s *scope) comparedWith(p *plan) *ledger.Version {
 	live := s.live()
-	if p.Verify.Compare == v1alpha1.CompareOff || live == nil || live.Version == s.target.Version || !s.existing[live.Database] {
+	// Rows that an application projected itself hold the time at which it did.
+	if p.inRounds() || p.Verify.Compare == v1alpha1.CompareOff || live == nil || live.Version == s.target.Version || !s.existing[live.Database] {
 		return nil
 	}
 	return live

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
 
 // connection is a connection string of a Secret, taken apart so that it can be
@@ -26,6 +27,8 @@ type connection struct {
 	url    *url.URL
 	ca     []byte
 	config *pgx.ConnConfig
+	// log is the log that is looked after there, nil where there is none.
+	log *eventlog.Log
 }
 
 // secretError says that a Secret or a key that the spec names is not there.
@@ -149,8 +152,12 @@ func (c *connection) port() string     { return strconv.Itoa(int(c.config.Port))
 // address names the server in messages.
 func (c *connection) address() string { return net.JoinHostPort(c.host(), c.port()) }
 
-// digest tells connections apart without revealing them.
+// digest tells connections apart without revealing them, and logs at one end.
 func (c *connection) digest() string {
-	sum := sha256.Sum256(append([]byte(c.url.String()+"\x00"), c.ca...))
-	return hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	_, _ = sum.Write(append([]byte(c.url.String()+"\x00"), c.ca...))
+	if c.log != nil {
+		_, _ = sum.Write([]byte(describeLog(c.log.Table())))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }

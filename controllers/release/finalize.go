@@ -86,6 +86,11 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 // ledger still knows them: the same release, applied again, goes on with them.
 func (r *Reconciler) forbidAll(ctx context.Context, s *scope) error {
 	for _, v := range s.versions {
+		if v.LastRound() != nil {
+			if err := s.dropWindow(ctx, v); err != nil {
+				return err
+			}
+		}
 		if !s.canAppend(v) {
 			continue
 		}

@@ -45,8 +45,15 @@ type step struct {
 	command []string
 	spec    v1alpha1.StepSpec
 	timeout *metav1.Duration
+	// side is whose credentials the step gets, the owner-side role's if it is empty.
+	side string
+	// log is the database that the step is shown as the source, the source itself
+	// if it is empty. It lies on the databases server.
+	log string
 	// env are variables that only this step gets.
 	env []corev1.EnvVar
+	// once says that the step is not repeated, whatever becomes of its pod.
+	once bool
 	// before is done before the step's Job is made, and may be done again.
 	before func(context.Context) error
 }
@@ -185,7 +192,7 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 	if v == nil {
 		v = s.target
 	}
-	c, err := r.loadCredentials(ctx, s, v, ownerSide)
+	c, err := r.loadCredentials(ctx, s, v, firstOf(current.side, ownerSide))
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +201,9 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 	template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	equip(&template, s, v, p, c, labels)
 	container := &template.Spec.Containers[0]
+	if current.log != "" {
+		container.Env = s.shown(container.Env, current.log)
+	}
 	container.Env = append(container.Env, corev1.EnvVar{Name: "NAWHAS_JOB_UID", ValueFrom: &corev1.EnvVarSource{
 		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"},
 	}})
@@ -213,6 +223,9 @@ func (r *Reconciler) renderJob(ctx context.Context, s *scope, p *plan, current s
 				}},
 			}},
 		},
+	}
+	if current.once {
+		job.Spec.BackoffLimit, job.Spec.PodFailurePolicy = ptr.To(int32(0)), nil
 	}
 	if current.timeout != nil {
 		job.Spec.ActiveDeadlineSeconds = ptr.To(int64(current.timeout.Seconds()))

@@ -32,6 +32,10 @@ type kubelet struct {
 	missing string
 	// idle leaves Jobs as they are.
 	idle bool
+	// does is which stages' Jobs it runs, nil for all.
+	does func(stage string) bool
+	// replays changes how a round replays, nil for as it should.
+	replays func(round *aRound)
 	// behind is how many events followers stay behind.
 	behind int64
 	// verifies is what the verification does, with the credentials of its pod.
@@ -156,6 +160,9 @@ func (k *kubelet) run(job *batchv1.Job) {
 	}
 	template := job.Spec.Template
 	stage := template.Labels[v1alpha1.LabelStage]
+	if ptr.Deref(job.Spec.Suspend, false) || k.does != nil && !k.does(stage) {
+		return
+	}
 	if k.missing != "" && template.Spec.Containers[0].Image == k.missing {
 		k.pod(job, "Job", template, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "not found"}})
 		return
@@ -165,6 +172,11 @@ func (k *kubelet) run(job *batchv1.Job) {
 			k.verifies(job)
 		}
 		k.pod(job, "Job", template, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: "the last words of " + stage}})
+		k.finish(job, batchv1.JobFailureTarget, batchv1.JobFailed)
+		return
+	}
+	if stage == roundStep && !k.round(template) {
+		k.pod(job, "Job", template, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "the last words of a round"}})
 		k.finish(job, batchv1.JobFailureTarget, batchv1.JobFailed)
 		return
 	}

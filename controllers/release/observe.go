@@ -191,7 +191,7 @@ func (r *Reconciler) verifyAgain(ctx context.Context, s *scope, v *ledger.Versio
 	if s.now.After(s.observedUntil(v)) {
 		return verdict{}, nil
 	}
-	job, err := r.renderJob(ctx, s, p, step{of: v, name: observeStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout}, run)
+	job, err := r.renderJob(ctx, s, p, step{of: v, name: observeStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout, side: verifyingSide(p)}, run)
 	if err != nil {
 		return verdict{}, err
 	}

@@ -28,6 +28,9 @@ type plan struct {
 	Replay    v1alpha1.ReplaySpec  `json:"replay"`
 	Verify    v1alpha1.VerifySpec  `json:"verify"`
 	Workloads []v1alpha1.Workload  `json:"workloads"`
+	// Env and EnvFrom are for all containers.
+	Env     []corev1.EnvVar        `json:"env,omitempty"`
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 
 	// pinned is the image that built the version's database, once there is one.
 	pinned string
@@ -38,7 +41,12 @@ type plan struct {
 
 func planOf(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	spec = spec.DeepCopy()
-	return &plan{Version: spec.Version, Image: spec.Image, Migrate: spec.Migrate, Replay: spec.Replay, Verify: spec.Verify, Workloads: spec.Workloads}
+	if spec.Replay.Strategy == v1alpha1.ReplayFollow {
+		// Plans that were kept before there was another one do not name it.
+		spec.Replay.Strategy = ""
+	}
+	return &plan{Version: spec.Version, Image: spec.Image, Migrate: spec.Migrate, Replay: spec.Replay, Verify: spec.Verify, Workloads: spec.Workloads,
+		Env: spec.Env, EnvFrom: spec.EnvFrom}
 }
 
 // image is the full name of the version's image: the one that built its

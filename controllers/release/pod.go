@@ -2,6 +2,7 @@ package release
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ func environment(s *scope, v *ledger.Version, c *credentials) []corev1.EnvVar {
 			SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: c.secret}, Key: name},
 		}})
 	}
-	return env
+	return append(env, s.described()...)
 }
 
 // Variables that replays and followers get only when there is something to
@@ -95,7 +96,8 @@ func equip(template *corev1.PodTemplateSpec, s *scope, v *ledger.Version, p *pla
 }
 
 func equipContainer(container *corev1.Container, s *scope, v *ledger.Version, p *plan, c *credentials) {
-	container.Env = append(environment(s, v, c), container.Env...)
+	container.Env = append(append(environment(s, v, c), p.Env...), container.Env...)
+	container.EnvFrom = append(slices.Clone(p.EnvFrom), container.EnvFrom...)
 	if container.Image == "" {
 		container.Image = p.image()
 		if container.ImagePullPolicy == "" {
@@ -129,6 +131,9 @@ func stepTemplate(p *plan, command []string, resources v1alpha1.ResourceRequirem
 		AllowPrivilegeEscalation: ptr.To(false),
 		ReadOnlyRootFilesystem:   ptr.To(true),
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	if own := model.Containers[0].SecurityContext; own != nil && own.ReadOnlyRootFilesystem != nil {
+		security.ReadOnlyRootFilesystem = own.ReadOnlyRootFilesystem
 	}
 	podSecurity := model.SecurityContext.DeepCopy()
 	if podSecurity == nil {

@@ -77,7 +77,7 @@ func (p *pollers) begin(s *server) {
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	started := &poller{pollers: p, server: s, cancel: cancel, turn: 1 + rand.IntN(round-1), //nolint:gosec // spreads load
-		log: ctrl.LoggerFrom(p.ctx).WithName("poll").WithValues("server", s.address()), events: eventlog.New(eventlog.DefaultTable())}
+		log: ctrl.LoggerFrom(p.ctx).WithName("poll").WithValues("server", s.address()), events: s.log}
 	s.setPolled()
 	p.running[s.key] = started
 	p.spawn(func() { started.run(ctx) })

@@ -12,6 +12,11 @@ func diverged(v *ledger.Version) bool {
 	return v.Checkpoint.Problem != nil && v.Checkpoint.Problem.Kind == ledger.KindDiverged
 }
 
+// roundFailed reports whether nobody knows what the version's database holds.
+func roundFailed(v *ledger.Version) bool {
+	return v.Checkpoint.Problem != nil && v.Checkpoint.Problem.Kind == ledger.KindRound
+}
+
 // stuck is the trouble of a target whose follower cannot go on, nil when it can.
 func (s *scope) stuck() *outcome {
 	if s.target == nil || s.target.Checkpoint.Problem == nil {
@@ -25,6 +30,11 @@ func (s *scope) stuckAt(v *ledger.Version) *outcome {
 	problem := v.Checkpoint.Problem
 	reason, remedy := v1alpha1.ReasonPoison, fmt.Sprintf("release a version that can, or pass over it with spec.replay.skipEvents: [%q]", problem.EventID)
 	switch {
+	case problem.Kind == ledger.KindRound:
+		reason, remedy = v1alpha1.ReasonRoundFailed, "look at the log of its Job"
+		if v.Role != ledger.Candidate {
+			remedy += "; this version cannot come back: release a new one"
+		}
 	case problem.Kind == ledger.KindDiverged:
 		reason, remedy = v1alpha1.ReasonDiverged, "release a new version, which is built from the log as it is"
 	case problem.Kind == ledger.KindUnknown && v.LiveSince != nil:
@@ -41,6 +51,8 @@ func problemOf(v *ledger.Version) string {
 	case ledger.KindUnknown:
 		return fmt.Sprintf("it does not know event %s (%s, version %d) at position %d, which a newer version has written",
 			problem.EventID, problem.Name, problem.Version, problem.Position)
+	case ledger.KindRound:
+		return fmt.Sprintf("the round after position %d failed, and nobody knows what it left: %s", problem.Position, problem.Message)
 	case ledger.KindDiverged:
 		return fmt.Sprintf("its database was built from another log: they differ at position %d", problem.Position)
 	}

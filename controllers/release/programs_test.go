@@ -27,7 +27,7 @@ func (k *kubelet) program(stage string, template corev1.PodTemplateSpec) {
 	case "migrate":
 		conn := k.dial(template, "NAWHAS_DATABASE_URL")
 		defer func() { _ = conn.Close(context.Background()) }()
-		_, err := conn.Exec(k.t.Context(), "CREATE TABLE IF NOT EXISTS reciters (id uuid PRIMARY KEY)")
+		_, err := conn.Exec(k.t.Context(), "CREATE TABLE IF NOT EXISTS reciters (id uuid PRIMARY KEY); CREATE TABLE IF NOT EXISTS applied (position bigint NOT NULL, n bigserial)")
 		k.must(err)
 	case "replay":
 		conn := k.dial(template, "NAWHAS_SOURCE_URL")
@@ -64,7 +64,7 @@ func (k *kubelet) follow(d *appsv1.Deployment) {
 // report writes the version's checkpoint as its own process does.
 func (k *kubelet) report(conn *pgx.Conn, template corev1.PodTemplateSpec, behind int64) error {
 	var head int64
-	if err := conn.QueryRow(k.t.Context(), "SELECT coalesce(max(position), 0) FROM events").Scan(&head); err != nil {
+	if err := conn.QueryRow(k.t.Context(), k.log.HeadQuery()).Scan(&head); err != nil {
 		return err
 	}
 	problem := k.stuck[template.Labels[v1alpha1.LabelVersion]]
@@ -84,7 +84,7 @@ func (k *kubelet) append(version string, n int) error {
 	conn := k.dial(d.Spec.Template, "NAWHAS_SOURCE_URL")
 	defer func() { _ = conn.Close(context.Background()) }()
 	for range n {
-		if _, err := conn.Exec(k.t.Context(), appendOne); err != nil {
+		if _, err := conn.Exec(k.t.Context(), k.appends); err != nil {
 			return fmt.Errorf("append as version %s: %w", version, err)
 		}
 	}

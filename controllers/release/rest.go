@@ -96,7 +96,7 @@ func (s *scope) rests(way outcome) bool {
 	}
 	live := s.live()
 	for _, v := range s.versions {
-		if v.Role == ledger.Retiring || v != live && s.canAppend(v) {
+		if v.Role == ledger.Retiring || v != live && s.canAppend(v) || s.warming(v) {
 			return false
 		}
 	}

@@ -123,6 +123,11 @@ func (r *Reconciler) removeFromServers(ctx context.Context, s *scope, v *ledger.
 	if err := server.Retire(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: stamp}); err != nil {
 		return s.onDatabases(err)
 	}
+	if v.LastRound() != nil {
+		if err := s.dropWindow(ctx, v); err != nil {
+			return err
+		}
+	}
 	for _, role := range []string{v.AppRole, v.OwnerRole} {
 		if err := dropRole(ctx, s, role, stamp); err != nil {
 			return err

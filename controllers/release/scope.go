@@ -121,6 +121,9 @@ func (r *Reconciler) readDatabases(ctx context.Context, s *scope) error {
 		return s.onSource(err)
 	}
 	s.ledger = opened
+	if err := opened.KeepLog(ctx, s.log.Table().Place(), eventlog.DefaultTable().Place()); err != nil {
+		return s.onSource(err)
+	}
 	if err := s.reload(ctx); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 )
 
 const (
@@ -48,6 +50,9 @@ type server struct {
 	config *pgx.ConnConfig
 	pool   *pgxpool.Pool
 	places int
+	// log is the one that its releases have there: a release with another log in
+	// the same place has another server.
+	log *eventlog.Log
 
 	mu     sync.Mutex
 	passes int
@@ -60,7 +65,10 @@ type server struct {
 
 // newServer makes no connection: the first query does.
 func newServer(c *connection, places int, next pgx.QueryTracer) (*server, error) {
-	s := &server{key: c.digest(), config: c.config.Copy(), places: places}
+	s := &server{key: c.digest(), config: c.config.Copy(), places: places, log: c.log}
+	if s.log == nil {
+		s.log = eventlog.New(eventlog.DefaultTable())
+	}
 	s.config.Tracer = &answers{server: s, next: next}
 	// A few dozen statements are asked again and again. The caches of a connection
 	// are made as large as they may become.

@@ -18,6 +18,9 @@ func (catchUpStage) condition() string { return v1alpha1.ConditionCaughtUp }
 
 func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	v := s.target
+	if s.plans[v.Version].inRounds() && v.Role != ledger.Live {
+		return st.inRounds(ctx, s)
+	}
 	current := passed("the follower is current and the pods are ready")
 	if v.Passed(v1alpha1.ConditionCaughtUp) && v.Role == ledger.Live {
 		return current, nil
@@ -50,6 +53,52 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 		return outcome{}, err
 	}
 	return current, s.reload(ctx)
+}
+
+// inRounds makes rounds until little is left, again and again while something
+// else is waited for, but then not one after the other.
+func (st catchUpStage) inRounds(ctx context.Context, s *scope) (outcome, error) {
+	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionCaughtUp); err != nil {
+		return outcome{}, err
+	}
+	ready, problem, err := st.workloadsReady(ctx, s, s.target)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !s.mayWait(s.target, ready) {
+		result, err := rounds{st.Reconciler}.advance(ctx, s, s.target)
+		if err != nil {
+			return outcome{}, err
+		}
+		if !result.passed {
+			if !result.stalled {
+				result.reason = v1alpha1.ReasonCatchingUp
+			}
+			return result, nil
+		}
+	}
+	switch {
+	case problem.reason != "":
+		return blocked(problem.reason, problem.message, 0), nil
+	case !ready:
+		return waiting(v1alpha1.ReasonStartingPods, "the database is current; waiting for the version's pods", pollProgress), nil
+	case s.target.Passed(v1alpha1.ConditionCaughtUp):
+		return passed("the database is current and the pods are ready"), nil
+	}
+	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionCaughtUp, map[string]int64{"checkpoint": s.target.Checkpoint.Position, "head": s.head}); err != nil {
+		return outcome{}, err
+	}
+	return passed("the database is current and the pods are ready"), s.reload(ctx)
+}
+
+// mayWait reports whether a version whose last round ended a moment ago needs no
+// other one yet, because it cannot go live anyhow.
+func (s *scope) mayWait(v *ledger.Version, ready bool) bool {
+	last := v.LastRound()
+	if last == nil || last.FinishedAt == nil || v.Checkpoint.Problem != nil || s.now.Sub(*last.FinishedAt) > warmPause {
+		return false
+	}
+	return !ready || s.awaitsApproval()
 }
 
 // followed reports whether the version's checkpoint was reported after its

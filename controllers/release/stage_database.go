@@ -37,6 +37,9 @@ func (st databaseStage) reconcile(ctx context.Context, s *scope) (outcome, error
 	if diverged(s.target) && s.target.Role == ledger.Candidate {
 		return st.rebuild(ctx, s)
 	}
+	if s.target.Role == ledger.Candidate && roundFailed(s.target) {
+		return st.rebuildRounds(ctx, s, s.target)
+	}
 	if s.target.Role == ledger.Retiring {
 		return waiting(v1alpha1.ReasonCreatingDatabase, fmt.Sprintf("version %s is still being removed; it is built anew afterwards", s.target.Version), pollFast), nil
 	}
@@ -109,7 +112,7 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 			return err
 		}
 	}
-	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit(), st.pollers.drifts.count(client.ObjectKeyFromObject(s.release)))
+	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit(), describeLog(s.log.Table()), s.plans[v.Version].inRounds(), st.pollers.drifts.count(client.ObjectKeyFromObject(s.release)))
 	if lost := v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]; lost || st.equipment(s, v).made == made {
 		return nil
 	}
@@ -151,7 +154,7 @@ func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Ve
 	if err := server.Ensure(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: s.stamp(v)}); err != nil {
 		return s.onDatabases(err)
 	}
-	return st.allowReading(ctx, s, names, owner)
+	return st.allowReading(ctx, s, s.plans[v.Version], names, owner)
 }
 
 func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Version, sides ...*credentials) error {
@@ -169,7 +172,19 @@ func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Ver
 				return err
 			}
 		}
+		if c.role == v.OwnerRole && s.plans[v.Version].inRounds() {
+			if err := s.log.ForbidReading(ctx, s.sourcePool, c.role); err != nil {
+				return s.onSource(err)
+			}
+			continue // it is shown windows, and no log
+		}
 		if err := s.log.AllowReading(ctx, s.sourcePool, c.role); err != nil {
+			return s.onSource(err)
+		}
+	}
+	if s.canAppend(v) {
+		// What an append is may be described otherwise by now.
+		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
 			return s.onSource(err)
 		}
 	}
@@ -187,13 +202,18 @@ func (s *scope) ensureRole(ctx context.Context, role versiondb.Role) error {
 	return nil
 }
 
-func (st databaseStage) allowReading(ctx context.Context, s *scope, names versiondb.Names, owner *credentials) error {
+// allowReading lets the app role read what the owner-side role makes, and write
+// it where the application projects its own events.
+func (st databaseStage) allowReading(ctx context.Context, s *scope, p *plan, names versiondb.Names, owner *credentials) error {
 	conn, err := pgx.ConnectConfig(ctx, s.databases.as(owner.role, owner.password, names.Database))
 	if err != nil {
 		return s.onDatabases(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	return versiondb.GrantReading(ctx, conn, names)
+	if err := versiondb.GrantReading(ctx, conn, names); err != nil {
+		return err
+	}
+	return grantWriting(ctx, conn, p, names)
 }
 
 // connectionLimit is how many sessions each role of a version may have, 0 for

@@ -42,6 +42,9 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 			return result, err
 		}
 	}
+	if result, err := st.fenceFormer(ctx, s); err != nil || !result.passed {
+		return result, err
+	}
 	result := st.proven(s)
 	if !result.passed {
 		return result, nil
@@ -56,6 +59,45 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	return result, s.reload(ctx)
+}
+
+// fenceFormer takes the right of those who appended before there was a release.
+// Their pods are nobody's here, so that they are not waited for.
+func (st fenceStage) fenceFormer(ctx context.Context, s *scope) (outcome, error) {
+	former := s.formerWriters()
+	for _, role := range former {
+		err := s.guarded(ctx, func() error { return s.log.ForbidAppending(ctx, s.sourcePool, role) })
+		if err != nil {
+			return outcome{}, s.onSource(err)
+		}
+	}
+	for _, role := range s.release.Spec.Source.FormerRoles {
+		holders, err := s.log.HoldersOf(ctx, s.sourcePool, role)
+		if err != nil {
+			return outcome{}, s.onSource(err)
+		}
+		if len(holders) > 0 {
+			return waiting(v1alpha1.ReasonDraining, fmt.Sprintf("%s has appended to the log and not finished", oldestOf(holders)), pollFast), nil
+		}
+	}
+	if len(former) == 0 {
+		return passed(""), nil
+	}
+	if err := s.gatherWriters(ctx); err != nil {
+		return outcome{}, s.onSource(err)
+	}
+	return passed(""), nil
+}
+
+// formerWriters are those from before there was a release who can append still.
+func (s *scope) formerWriters() []string {
+	var roles []string
+	for _, writer := range s.writers.Granted {
+		if slices.Contains(s.release.Spec.Source.FormerRoles, writer.Role) {
+			roles = append(roles, writer.Role)
+		}
+	}
+	return roles
 }
 
 func (fenceStage) reopen(ctx context.Context, s *scope) error {

@@ -28,6 +28,9 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := st.begin(ctx, s, p); err != nil {
 		return outcome{}, err
 	}
+	if p.inRounds() {
+		return st.inRounds(ctx, s)
+	}
 	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: append(skipping(p), pacing(p)...)})
 	switch {
 	case err != nil:
@@ -40,6 +43,36 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 		return describeFailure(s, state), nil
 	}
 	return waiting(v1alpha1.ReasonReplaying, replaying(v), pollProgress), nil
+}
+
+// inRounds makes rounds until little is left.
+func (st replayStage) inRounds(ctx context.Context, s *scope) (outcome, error) {
+	if problem := s.unsuitable(s.target); problem != nil {
+		return *problem, nil
+	}
+	result, err := rounds{st.Reconciler}.advance(ctx, s, s.target)
+	if err != nil || !result.passed {
+		return result, err
+	}
+	if err := s.ledger.CompleteRounds(ctx, s.target, replayComplete); err != nil {
+		return outcome{}, err
+	}
+	if err := s.reload(ctx); err != nil {
+		return outcome{}, err
+	}
+	made := ledger.Summary{Image: s.target.Image, Version: s.target.Version, Build: s.target.Build.String(), Position: s.target.Checkpoint.Position,
+		Detail: fmt.Sprintf("all events up to position %d", s.target.Checkpoint.Position)}
+	if last := s.target.LastRound(); last != nil {
+		made.Job = roundName(s, s.target, last)
+		made.Detail += fmt.Sprintf(", in %d rounds", last.Number)
+	}
+	if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionReplayed, made); err != nil {
+		return outcome{}, err
+	}
+	if err := s.reload(ctx); err != nil {
+		return outcome{}, err
+	}
+	return passed(replayed(s.target)), nil
 }
 
 // begin pins the image: from here on the database is this image's.

@@ -64,12 +64,14 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if problem := unsound(s.target); problem != nil {
 		return *problem, nil
 	}
-	promotion := s.release.Spec.Promotion
-	if s.choice.instead == nil && promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version {
-		return atRest(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
+	if s.awaitsApproval() {
+		return s.atRestIfFollowed(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
 	}
 	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionSwitched); err != nil {
 		return outcome{}, err
+	}
+	if s.plans[s.target.Version].inRounds() {
+		return st.takeStrictly(ctx, s) // its last round is a part of the switch
 	}
 	if markStale(s.target, s.now) {
 		if err := st.mark(ctx, s); err != nil {
@@ -82,13 +84,28 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if result := judgeAudit(s.target); !result.passed {
 		return result, nil
 	}
-	if s.release.Spec.Cutover.Mode == v1alpha1.CutoverStrict {
+	if s.strict() {
 		return st.takeStrictly(ctx, s)
 	}
 	if err := s.ledger.Switch(ctx, s.target); err != nil {
 		return outcome{}, err
 	}
 	return passed(""), s.reload(ctx)
+}
+
+// awaitsApproval reports whether somebody has to let the target go live.
+func (s *scope) awaitsApproval() bool {
+	promotion := s.release.Spec.Promotion
+	return s.choice.instead == nil && promotion.Mode == v1alpha1.PromotionManual && promotion.Approved != s.target.Version
+}
+
+// atRestIfFollowed marks what waits for a person, unless the database needs a
+// round now and then meanwhile.
+func (s *scope) atRestIfFollowed(result outcome) outcome {
+	if s.plans[s.target.Version].inRounds() {
+		return result
+	}
+	return atRest(result)
 }
 
 // mark draws the watermark W1: every event that was committed before is at or

@@ -68,7 +68,16 @@ func (s *scope) verification(p *plan) (step, error) {
 		}
 		return s.allowComparing(ctx, live)
 	}
-	return step{name: verifyStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout, env: env, before: before}, nil
+	return step{name: verifyStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout, env: env, before: before, side: verifyingSide(p)}, nil
+}
+
+// verifyingSide is whose credentials a verification gets. Where the owner-side
+// role reads no log, the app role does, which may not append to it yet.
+func verifyingSide(p *plan) string {
+	if p.inRounds() {
+		return appSide
+	}
+	return ownerSide
 }
 
 // complete believes a complete Job when what it proves is about this database,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -48,7 +47,7 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 		return waiting(v1alpha1.ReasonStrictTimedOut, fmt.Sprintf("the switch to version %s could not be done within cutover.strictTimeout; tried again at %s",
 			v.Version, v.NotBefore.UTC().Format(time.TimeOnly+" MST")), v.NotBefore.Sub(s.now)), nil
 	}
-	limit := ptr.Deref(s.release.Spec.Cutover.StrictTimeout, defaultStrictTimeout).Duration
+	limit := s.strictLimit()
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	attempt := &strictSwitch{switchStage: st, scope: s, limit: limit}
@@ -64,6 +63,8 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 		return passed(""), nil
 	case refused:
 		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
+	case errors.Is(err, errRoundFailed):
+		return st.postpone(ctx, s, err.Error())
 	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):
 		return st.postpone(ctx, s, fmt.Sprintf("writes would have waited longer than %s: %s", limit, attempt.waitedFor))
 	}
@@ -114,10 +115,16 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := a.reach(ctx, tx, head); err != nil {
+		switch done, err := a.completed(ctx, tx); {
+		case err != nil:
+			return err
+		case !done:
+			return eventlog.ErrWritersBusy
+		}
+		if err := a.catchUp(ctx, tx, head); err != nil {
 			return err
 		}
-		if err := a.ledger.SwitchIn(ctx, tx, a.target); err != nil {
+		if err := a.ledger.SwitchSelfIn(ctx, tx, a.target, head, a.plans[a.target.Version].inRounds()); err != nil {
 			return err
 		}
 		if err := a.handOver(ctx, tx); err != nil {
@@ -126,6 +133,14 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		a.waitedFor = "the API server was slow to change the Services"
 		return a.ensureServices(ctx, a.scope, a.target)
 	})
+}
+
+// catchUp has the target's database get everything that the log has.
+func (a *strictSwitch) catchUp(ctx context.Context, tx pgx.Tx, head int64) error {
+	if a.plans[a.target.Version].inRounds() {
+		return a.lastRound(ctx, tx, head)
+	}
+	return a.reach(ctx, tx, head)
 }
 
 // reach waits until the target's database has everything that the log has.
@@ -153,6 +168,7 @@ func (a *strictSwitch) handOver(ctx context.Context, tx pgx.Tx) error {
 			others = append(others, v.AppRole)
 		}
 	}
+	others = append(others, a.formerWriters()...)
 	for _, role := range others {
 		if err := a.log.ForbidAppending(ctx, tx, role); err != nil {
 			return err

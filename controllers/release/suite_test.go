@@ -2,9 +2,11 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,10 +84,16 @@ type world struct {
 	source, databases string
 	sourceDatabase    string
 	prefix            string
-	clock             *clocktesting.FakePassiveClock
-	reconciler        *Reconciler
-	recorder          *events.FakeRecorder
-	kubelet           *kubelet
+	// log is the release's, and appends the statement with which its application
+	// appends.
+	log        *eventlog.Log
+	appends    string
+	clock      *clocktesting.FakePassiveClock
+	reconciler *Reconciler
+	recorder   *events.FakeRecorder
+	kubelet    *kubelet
+	// beside runs the Jobs of rounds, where there are any.
+	beside *beside
 }
 
 func newWorld(t *testing.T) *world {
@@ -99,14 +107,15 @@ func another(t *testing.T) *world {
 	t.Helper()
 	n := worlds.Add(1)
 	w := &world{t: t, namespace: fmt.Sprintf("world-%d", n), source: fmt.Sprintf("source_%d", n), databases: fmt.Sprintf("databases_%d", n),
-		sourceDatabase: fmt.Sprintf("log_%d", n), prefix: fmt.Sprintf("w%d_v", n), clock: clocktesting.NewFakePassiveClock(time.Now())}
+		sourceDatabase: fmt.Sprintf("log_%d", n), prefix: fmt.Sprintf("w%d_v", n), clock: clocktesting.NewFakePassiveClock(time.Now()),
+		log: eventlog.New(eventlog.DefaultTable()), appends: appendOne}
 	w.must(cluster.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}))
 	postgres.Exec(t, "postgres",
 		fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE PASSWORD 'secret'", w.source),
 		fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", w.databases),
 		fmt.Sprintf("CREATE DATABASE %s OWNER %s", w.sourceDatabase, w.source))
 	conn := w.connect(w.source, "secret", w.sourceDatabase)
-	w.must(eventlog.New(eventlog.DefaultTable()).Init(t.Context(), conn))
+	w.must(w.log.Init(t.Context(), conn))
 	w.secret("nawhas-source", postgres.URLAs(w.source, "secret", w.sourceDatabase))
 	w.secret("nawhas-databases", postgres.URLAs(w.databases, "secret", "postgres"))
 	w.restart(cluster)
@@ -239,6 +248,9 @@ func (w *world) told() string {
 
 func (w *world) must(err error) {
 	w.t.Helper()
+	if errors.Is(err, context.Canceled) && w.t.Context().Err() != nil {
+		goruntime.Goexit() // the test is over, and what worked beside it goes with it
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -115,6 +115,10 @@ func judgeRollback(s *scope) (status metav1.ConditionStatus, reason, message str
 	case unsound(previous) != nil:
 		found := unsound(previous)
 		return metav1.ConditionFalse, found.reason, found.message
+	case s.plans[previous.Version].inRounds():
+		return metav1.ConditionTrue, v1alpha1.ReasonSucceeded, fmt.Sprintf(
+			"version %s can come back without losing anything until %s: set spec.version to %s; a round applies what came since position %d, and the last one while writes wait",
+			previous.Version, until.UTC().Format(time.RFC3339), previous.Version, previous.Checkpoint.Position)
 	case s.behind(previous) > maxLag:
 		return metav1.ConditionFalse, v1alpha1.ReasonLagging, fmt.Sprintf("the database of version %s is more than %d events behind", previous.Version, maxLag)
 	}

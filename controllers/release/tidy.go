@@ -43,7 +43,8 @@ func disposable(jobs []batchv1.Job, versions []*ledger.Version, keep time.Durati
 			continue
 		}
 		step := job.Labels[v1alpha1.LabelStage]
-		settled := v.Passed(stageOfStep[step]) || step == observeStep && v.Role != ledger.Live
+		settled := v.Passed(stageOfStep[step]) || step == observeStep && v.Role != ledger.Live || step == drainedStep ||
+			step == roundStep && (v.LastRound() == nil || v.LastRound().FinishedAt != nil)
 		if end := endOf(job); settled && !end.IsZero() && now.Sub(end) >= keep {
 			old = append(old, job)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 	"github.com/nawhas/nawhas-operator/internal/versiondb"
+	"github.com/nawhas/nawhas-operator/internal/window"
 )
 
 // trouble is an error as a user should read it: the condition's reason and a
@@ -76,8 +77,14 @@ func explainTyped(err error) (trouble, bool) {
 		}
 		return trouble{v1alpha1.ReasonLogUnsuitable, e.Error()}, true
 	}
+	if e, ok := errors.AsType[*window.UnsuitableError](err); ok {
+		return trouble{v1alpha1.ReasonLogUnsuitable, e.Error()}, true
+	}
 	if e, ok := errors.AsType[*eventlog.StalledError](err); ok {
 		return trouble{v1alpha1.ReasonLogWriterStalled, e.Error()}, true
+	}
+	if e, ok := errors.AsType[*ledger.AnotherLogError](err); ok {
+		return trouble{v1alpha1.ReasonLogChanged, e.Error()}, true
 	}
 	if e, ok := errors.AsType[*ledger.ForeignError](err); ok {
 		return trouble{v1alpha1.ReasonLedgerForeign, e.Error()}, true

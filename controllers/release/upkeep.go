@@ -83,7 +83,8 @@ func (r *Reconciler) upkeep(ctx context.Context, s *scope) error {
 	}
 	var problems []error
 	for _, v := range s.versions {
-		if err := r.keep(ctx, s, v); err != nil {
+		// The ledger may have been read anew since.
+		if err := r.keep(ctx, s, s.known(v)); err != nil {
 			problems = append(problems, fmt.Errorf("look after version %s: %w", v.Version, err))
 		}
 	}
@@ -118,7 +119,11 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 			return err
 		}
 	}
-	if follower {
+	if s.plans[v.Version].inRounds() {
+		if err := r.keepInRounds(ctx, s, v, need.follower); err != nil {
+			return err
+		}
+	} else if follower {
 		if err := r.ensureFollower(ctx, s, v, need.follower); err != nil {
 			return err
 		}

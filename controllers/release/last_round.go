@@ -1,0 +1,206 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// drainedStep names the Jobs that wait for what a version has yet to project.
+const drainedStep = "drained"
+
+// roundPause is between two looks at the last round.
+const roundPause = 25 * time.Millisecond
+
+// completionPause is what an application has at most between the INSERT of an
+// event and the UPDATE that completes it.
+const completionPause = 100 * time.Millisecond
+
+// errRoundFailed ends a switch whose last round, or what was to be drained
+// before, failed. The next pass says more.
+var errRoundFailed = errors.New("the last round failed")
+
+// lastRound applies the rest of the log while nobody can append, and waits for
+// what the live version has yet to project. Should it not end in time it goes on
+// as a round like any other, and the next attempt has less to do.
+func (a *strictSwitch) lastRound(ctx context.Context, tx pgx.Tx, head int64) error {
+	d := rounds{a.Reconciler}
+	v, err := a.openRound(ctx, d, head)
+	if err != nil {
+		return err
+	}
+	for applied, drained, stopped := false, false, false; ; {
+		if !applied {
+			a.waitedFor = describeRound(v, "is not done")
+			if applied, _, err = d.work(ctx, a.scope, v); err != nil {
+				return err
+			}
+		}
+		if !drained {
+			if drained, err = a.drained(ctx, head); err != nil {
+				return err
+			}
+		}
+		if applied && !drained {
+			a.waitedFor = "not all is projected that was appended (replay.drained)"
+		}
+		if applied && drained && !stopped {
+			if stopped, err = a.stopExclusive(ctx); err != nil {
+				return err
+			}
+		}
+		if stopped {
+			return a.reached(ctx, tx, head)
+		}
+		// The session must not seem idle, and tells whether the lock is still held.
+		if _, err := tx.Exec(ctx, "SELECT"); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(roundPause):
+		}
+	}
+}
+
+// completed reports whether nobody is in the middle of an append: the application
+// completes an event by an UPDATE after its INSERT, which waits for the lock as
+// well, and projects and queues it after that. It is let go on first.
+func (a *strictSwitch) completed(ctx context.Context, tx pgx.Tx) (bool, error) {
+	live := a.live()
+	if live == nil || !bySelf(live) {
+		return true, nil
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-time.After(completionPause):
+	}
+	waiting, err := a.log.Completing(ctx, tx)
+	return waiting == 0, err
+}
+
+// stopExclusive ends the live version's exclusive workloads, and reports whether
+// their pods are gone: from the flip on, what is queued is the other version's.
+// Should the switch come to nothing they are started again.
+func (a *strictSwitch) stopExclusive(ctx context.Context) (bool, error) {
+	live := a.live()
+	if live == nil || !bySelf(live) {
+		return true, nil
+	}
+	p := a.plans[live.Version]
+	c, err := a.loadCredentials(ctx, a.scope, live, appSide)
+	if err != nil {
+		return false, err
+	}
+	for i := range p.Workloads {
+		workload := &p.Workloads[i]
+		if !workload.Exclusive {
+			continue
+		}
+		if err := a.ensureWorkload(ctx, a.scope, live, p, c, workload, false); err != nil {
+			return false, err
+		}
+		labels := merged(labelsOf(a.scope, live), map[string]string{v1alpha1.LabelWorkload: workload.Name})
+		var pods corev1.PodList
+		if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels(labels)); err != nil {
+			return false, fmt.Errorf("list the pods of workload %s: %w", workload.Name, err)
+		}
+		for j := range pods.Items {
+			if !ended(&pods.Items[j]) {
+				a.waitedFor = fmt.Sprintf("pod %s of exclusive workload %s has not ended", pods.Items[j].Name, workload.Name)
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// openRound records the last round, unless nothing is left, and reads the target
+// anew. What the transaction is to change is not changed by it.
+func (a *strictSwitch) openRound(ctx context.Context, d rounds, head int64) (*ledger.Version, error) {
+	if a.target.Checkpoint.Position < head {
+		if err := d.record(ctx, a.scope, a.target, head); err != nil {
+			return nil, err
+		}
+	}
+	versions, err := a.ledger.Versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		if v.Version == a.target.Version {
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("version %s is gone from the ledger", a.target.Version)
+}
+
+// reached holds the switch to what the ledger says of the database now.
+func (a *strictSwitch) reached(ctx context.Context, tx pgx.Tx, head int64) error {
+	position, err := a.ledger.PositionIn(ctx, tx, a.target)
+	if err != nil {
+		return err
+	}
+	if position != head {
+		return fmt.Errorf("%w: the database is at position %d of %d", errRoundFailed, position, head)
+	}
+	return nil
+}
+
+// drained reports whether the live version has projected all that it appended,
+// as far as its command can tell. The Job is one for each end of the log.
+func (a *strictSwitch) drained(ctx context.Context, head int64) (bool, error) {
+	// Before the first version there was somebody, too, who may have left something.
+	live := a.live()
+	if live == nil {
+		live = a.target
+	} else if !bySelf(live) {
+		return true, nil
+	}
+	p := a.plans[live.Version]
+	if p == nil || p.Replay.Drained == nil {
+		return true, nil
+	}
+	name := objectName(a.release.Name, drainedStep, live.Version, live.Build.String()[:8], strconv.FormatInt(head, 10))
+	job := &batchv1.Job{}
+	err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, job)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("read Job %s: %w", name, err)
+	}
+	if err != nil {
+		return false, a.startDraining(ctx, live, p, head)
+	}
+	var pods corev1.PodList
+	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: name}); err != nil {
+		return false, fmt.Errorf("list the pods of Job %s: %w", name, err)
+	}
+	state := judgeRoundJob(job, pods.Items)
+	if state.failed {
+		if err := a.remove(ctx, job); err != nil {
+			return false, err
+		}
+		return false, fmt.Errorf("%w: %s", errRoundFailed, state.message)
+	}
+	return state.done, nil
+}
+
+func (a *strictSwitch) startDraining(ctx context.Context, live *ledger.Version, p *plan, head int64) error {
+	spec := v1alpha1.StepSpec{Resources: p.Replay.Drained.Resources}
+	job, err := a.renderJob(ctx, a.scope, p, step{of: live, name: drainedStep, side: appSide, command: p.Replay.Drained.Command, spec: spec, once: true}, int(head))
+	if err != nil {
+		return err
+	}
+	return a.apply(ctx, a.scope, job)
+}

@@ -1,0 +1,72 @@
+package release
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/ledger"
+)
+
+// overridden is a variable that Laravel prefers to all others that say where
+// its databases are.
+const overridden = "DATABASE_URL"
+
+// unsuitable says why a version cannot be built in rounds, nil when it can: an
+// event that anybody else appends would never be in its database, and one whose
+// connection is not the operator's would be in another.
+func (s *scope) unsuitable(v *ledger.Version) *outcome {
+	if others := s.outsiders(); len(others) > 0 {
+		result := blocked(v1alpha1.ReasonOthersCanAppend, fmt.Sprintf(
+			"an application that projects its own events cannot be released while others can append to the log, because nobody would project theirs: %s. "+
+				"Take their right (REVOKE INSERT ON … FROM …, or another owner of the table) and let their pods run as workloads of this release", strings.Join(others, ", ")), pollSlow)
+		return &result
+	}
+	if containers := overriding(s.plans[v.Version]); len(containers) > 0 {
+		result := blocked(v1alpha1.ReasonUnsuitable, fmt.Sprintf(
+			"%s set %s, which an application may prefer to the connection that it is given: take it away, or set it to \"\"", strings.Join(containers, ", "), overridden), pollSlow)
+		return &result
+	}
+	return nil
+}
+
+// outsiders are all that can append to the log, but for the versions of releases,
+// the operator's own accounts and superusers.
+// While nothing is live, neither are the roles from before there was a release:
+// the first switch takes their right.
+func (s *scope) outsiders() []string {
+	known := slices.Concat(appRoles(s.versions), s.operators())
+	if s.live() == nil {
+		known = append(known, s.release.Spec.Source.FormerRoles...)
+	}
+	others := strangers(s.writers, known, s.neighbours)
+	for _, owner := range s.writers.Owners {
+		if !slices.Contains(s.operators(), owner) {
+			others = append(others, owner+" (owns the log)")
+		}
+	}
+	return others
+}
+
+// overriding names what sets the variable that overrides all others.
+func overriding(p *plan) []string {
+	var found []string
+	if sets(p.Env) {
+		found = append(found, "spec.env")
+	}
+	for _, workload := range p.Workloads {
+		for _, container := range slices.Concat(workload.Template.Spec.InitContainers, workload.Template.Spec.Containers) {
+			if sets(container.Env) {
+				found = append(found, fmt.Sprintf("container %s of workload %s", container.Name, workload.Name))
+			}
+		}
+	}
+	return found
+}
+
+func sets(env []corev1.EnvVar) bool {
+	return slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == overridden && (e.Value != "" || e.ValueFrom != nil) })
+}
