@@ -28,7 +28,7 @@ help: ## Say what can be made
 generate: bin/tools/controller-gen bin/tools/crd-ref-docs ## Generate deep copies, the CRD, the operator's role, the chart's copies and the reference docs/api.md
 	bin/tools/controller-gen object paths=./api/...
 	bin/tools/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd/bases
-	go run ./hack/crd config/crd/bases/releases.nawhas.com_nawhasreleases.yaml spec.workloads.template spec.workloads.autoscaling.metrics spec.workloads.autoscaling.behavior
+	go run ./hack/crd config/crd/bases/releases.nawhas.com_nawhasreleases.yaml spec.env spec.envFrom spec.workloads.template spec.workloads.autoscaling.metrics spec.workloads.autoscaling.behavior
 	@if [ -d controllers ]; then bin/tools/controller-gen rbac:roleName=nawhas-operator paths=./controllers/... output:rbac:dir=config/rbac; fi
 	cp config/crd/bases/releases.nawhas.com_nawhasreleases.yaml charts/nawhas-operator/files/crd.yaml
 	cp config/rbac/role.yaml charts/nawhas-operator/files/role.yaml
@@ -172,6 +172,36 @@ recording: images plugin ## Record a release on the node anew: docs/recordings, 
 	hack/cluster.sh load bin/images/nawhas.tar bin/images/nawhas-next.tar bin/images/manager.tar
 	hack/cluster.sh run bin/recording/recording
 	LC_ALL=C.UTF-8 termtosvg render docs/recordings/release.cast docs/images/release.svg --template window_frame
+
+.PHONY: demo-laravel
+demo-laravel: images laravel-images ## Release the stand-in of a stock Laravel application, 7.2.1, 7.2.2 and back, under writes, and compare its databases with the log
+	go build -o bin/demo/laravel ./hack/laravel/demo
+	hack/cluster.sh up
+	hack/cluster.sh load bin/images/laravel-7.2.1.tar bin/images/laravel-7.2.2.tar bin/images/manager.tar
+	hack/cluster.sh run bin/demo/laravel
+
+.PHONY: test-laravel
+test-laravel: images laravel-images ## Hold the stand-in to the stock application, and release it with a round that is killed half way
+	go test -count=1 -tags laravel ./hack/laravel/...
+	go build -o bin/demo/laravel ./hack/laravel/demo
+	hack/cluster.sh up
+	hack/cluster.sh load bin/images/laravel-7.2.1.tar bin/images/laravel-7.2.2.tar bin/images/manager.tar
+	hack/cluster.sh run bin/demo/laravel --events 5000 --kill
+
+# PHP from Debian's packages, and the application beside it, once for each version.
+.PHONY: laravel-images
+laravel-images: local-node bin/laravel/php/usr/bin/php8.2
+	@for version in 7.2.1 7.2.2; do \
+		rm -rf bin/laravel/$$version && mkdir -p bin/laravel/$$version/var/www && cp -r hack/laravel/app bin/laravel/$$version/var/www/api && \
+		echo $$version > bin/laravel/$$version/var/www/api/VERSION && \
+		bin/local-node image --folder bin/laravel/php --folder bin/laravel/$$version --workdir /var/www/api --env PATH=/usr/local/bin:/usr/bin:/bin \
+			--env PHP_INI_SCAN_DIR=/etc/php/stand-in --name ghcr.io/nawhas/laravel-stand-in:$$version --out bin/images/laravel-$$version.tar || exit 1; \
+	done
+
+bin/laravel/php/usr/bin/php8.2: hack/laravel/php.sh
+	@echo "unpacking PHP from Debian's packages"
+	@hack/laravel/php.sh bin/laravel/php
+	@touch $@
 
 .PHONY: bench
 bench: ## Measure replay, follow and append next to their rivals (BENCH=--quick: in a minute, without judging)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,10 +29,15 @@ var certificates = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/
 
 type imageOptions struct {
 	program, entrypoint, name, out string
+	// folders are put in at the root, each as a layer of its own, and the container
+	// begins in workdir.
+	folders, env []string
+	workdir      string
 }
 
 // image is the command image. It makes what the Dockerfile makes, on machines
-// that have neither an image builder nor a registry to take a base from.
+// that have neither an image builder nor a registry to take a base from. An image
+// of folders has no entrypoint: whoever runs it gives the command.
 func image(args []string) error {
 	var o imageOptions
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
@@ -39,11 +45,14 @@ func image(args []string) error {
 	flags.StringVar(&o.entrypoint, "entrypoint", "", "where it goes, and what the container runs")
 	flags.StringVar(&o.name, "name", "", "the image's name and tag")
 	flags.StringVar(&o.out, "out", "", "the tarball to write")
+	flags.Func("folder", "a folder to put in at the root; can be repeated", func(folder string) error { o.folders = append(o.folders, folder); return nil })
+	flags.Func("env", "a variable, NAME=value; can be repeated", func(variable string) error { o.env = append(o.env, variable); return nil })
+	flags.StringVar(&o.workdir, "workdir", "/", "where the container begins")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if o.program == "" || o.entrypoint == "" || o.name == "" || o.out == "" {
-		return errors.New("image needs --program, --entrypoint, --name and --out")
+	if (o.program == "") != (o.entrypoint == "") || o.program == "" && len(o.folders) == 0 || o.name == "" || o.out == "" {
+		return errors.New("image needs --name, --out, and --program with --entrypoint, or --folder, or both")
 	}
 	return writeImage(o)
 }
@@ -55,19 +64,15 @@ func writeImage(o imageOptions) error {
 	if err != nil {
 		return fmt.Errorf("read the image's name: %w", err)
 	}
-	files, err := imageFiles(o)
+	layers, err := imageLayers(o)
 	if err != nil {
 		return fmt.Errorf("collect the files of %s: %w", o.name, err)
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files)), nil })
+	built, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
-		return fmt.Errorf("make the layer of %s: %w", o.name, err)
+		return fmt.Errorf("add the layers of %s: %w", o.name, err)
 	}
-	built, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return fmt.Errorf("add the layer of %s: %w", o.name, err)
-	}
-	built, err = mutate.ConfigFile(built, configuration(built, o.entrypoint))
+	built, err = mutate.ConfigFile(built, configuration(built, o))
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", o.name, err)
 	}
@@ -80,7 +85,68 @@ func writeImage(o imageOptions) error {
 	return nil
 }
 
-func configuration(image v1.Image, entrypoint string) *v1.ConfigFile {
+// imageLayers are the folders, and then the program with what it needs.
+func imageLayers(o imageOptions) ([]v1.Layer, error) {
+	var layers []v1.Layer
+	for _, collect := range append(folders(o.folders), func() ([]byte, error) { return imageFiles(o) }) {
+		files, err := collect()
+		if err != nil {
+			return nil, err
+		}
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files)), nil })
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer)
+	}
+	return layers, nil
+}
+
+func folders(paths []string) []func() ([]byte, error) {
+	var all []func() ([]byte, error)
+	for _, path := range paths {
+		all = append(all, func() ([]byte, error) { return folderFiles(path) })
+	}
+	return all
+}
+
+// folderFiles is what a folder holds, in the order of the names.
+func folderFiles(folder string) ([]byte, error) {
+	var buffer bytes.Buffer
+	archive := tar.NewWriter(&buffer)
+	err := filepath.WalkDir(folder, func(path string, found fs.DirEntry, err error) error {
+		if err != nil || path == folder {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		info, err := found.Info()
+		if err != nil {
+			return err
+		}
+		e := tarEntry{name: filepath.ToSlash(name), mode: int64(info.Mode().Perm())}
+		switch {
+		case found.IsDir():
+			e.name += "/"
+		case info.Mode()&fs.ModeSymlink != 0:
+			e.link, err = os.Readlink(path)
+		default:
+			e.content, err = os.ReadFile(path)
+		}
+		if err != nil {
+			return err
+		}
+		return e.write(archive)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), archive.Close()
+}
+
+func configuration(image v1.Image, o imageOptions) *v1.ConfigFile {
 	config, err := image.ConfigFile()
 	if err != nil {
 		config = &v1.ConfigFile{}
@@ -88,29 +154,45 @@ func configuration(image v1.Image, entrypoint string) *v1.ConfigFile {
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", runtime.GOARCH
 	config.Config = v1.Config{
-		Entrypoint: []string{entrypoint},
 		User:       fmt.Sprint(unprivileged),
-		WorkingDir: "/",
+		WorkingDir: o.workdir,
 		// The program is also found by its name, as in `command: [nawhas, replay]`.
-		Env: []string{"PATH=/", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
+		Env: environment(o.env),
+	}
+	if o.entrypoint != "" {
+		config.Config.Entrypoint = []string{o.entrypoint}
 	}
 	return config
+}
+
+// environment are the variables of a container, of which those that are given are
+// stronger.
+func environment(given []string) []string {
+	variables := []string{"PATH=/", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"}
+	for _, variable := range given {
+		name, _, _ := strings.Cut(variable, "=")
+		variables = slices.DeleteFunc(variables, func(known string) bool { return strings.HasPrefix(known, name+"=") })
+		variables = append(variables, variable)
+	}
+	return variables
 }
 
 // imageFiles is the layer: the program, an account, a folder for temporary
 // files and the machine's certificate authorities, if it has any.
 func imageFiles(o imageOptions) ([]byte, error) {
-	program, err := os.ReadFile(o.program)
-	if err != nil {
-		return nil, err
-	}
 	account := fmt.Sprintf("root:x:0:0:root:/:/\nnonroot:x:%d:%d:nonroot:/:/\n", unprivileged, unprivileged)
 	var buffer bytes.Buffer
 	archive := tar.NewWriter(&buffer)
 	entries := []tarEntry{
 		{name: "etc/passwd", mode: 0o644, content: []byte(account)},
 		{name: "tmp/", mode: 0o1777},
-		{name: strings.TrimPrefix(o.entrypoint, "/"), mode: 0o755, content: program},
+	}
+	if o.program != "" {
+		program, err := os.ReadFile(o.program)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, tarEntry{name: strings.TrimPrefix(o.entrypoint, "/"), mode: 0o755, content: program})
 	}
 	for _, path := range certificates {
 		authorities, err := os.ReadFile(path)
@@ -135,12 +217,17 @@ type tarEntry struct {
 	name    string
 	mode    int64
 	content []byte
+	// link is where a symbolic link leads.
+	link string
 }
 
 func (e tarEntry) write(archive *tar.Writer) error {
 	header := &tar.Header{Name: e.name, Mode: e.mode, Size: int64(len(e.content)), Typeflag: tar.TypeReg, ModTime: time.Unix(0, 0)}
 	if strings.HasSuffix(e.name, "/") {
 		header.Typeflag = tar.TypeDir
+	}
+	if e.link != "" {
+		header.Typeflag, header.Linkname = tar.TypeSymlink, e.link
 	}
 	if err := archive.WriteHeader(header); err != nil {
 		return err

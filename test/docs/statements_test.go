@@ -40,6 +40,7 @@ func runTests(m *testing.M) int {
 // statementsElsewhere are those that make no account, by a text in them, and
 // what is known of them.
 var statementsElsewhere = map[string]string{
+	"stored_events":                    "internal/eventlog and controllers/release try the like on such a log",
 	"UPDATE nawhas_ledger.checkpoints": "internal/ledger tests what a role may report",
 	"UPDATE checkpoint SET position":   "it is a pattern; internal/projection tests the statement",
 }

@@ -1,0 +1,1 @@
+alter table reciters add column sort_name varchar(255);
