@@ -124,7 +124,7 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		if err := a.catchUp(ctx, tx, head); err != nil {
 			return err
 		}
-		if err := a.ledger.SwitchSelfIn(ctx, tx, a.target, head, a.plans[a.target.Version].inRounds()); err != nil {
+		if err := a.record(ctx, tx, head); err != nil {
 			return err
 		}
 		if err := a.handOver(ctx, tx); err != nil {
@@ -133,6 +133,16 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		a.waitedFor = "the API server was slow to change the Services"
 		return a.ensureServices(ctx, a.scope, a.target)
 	})
+}
+
+// record writes the switch into the ledger, and where an application that projects
+// its own events has taken its database by now.
+func (a *strictSwitch) record(ctx context.Context, tx pgx.Tx, head int64) error {
+	self, live := a.plans[a.target.Version].inRounds(), a.live()
+	if !self && (live == nil || !bySelf(live)) {
+		return a.ledger.SwitchIn(ctx, tx, a.target)
+	}
+	return a.ledger.SwitchSelfIn(ctx, tx, a.target, head, self)
 }
 
 // catchUp has the target's database get everything that the log has.

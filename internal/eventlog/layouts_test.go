@@ -232,7 +232,6 @@ func TestWhoCompletesAnEventIsCounted(t *testing.T) {
 		done <- err
 	}()
 	go func() { done <- appendStored(context.Background(), inserting, 2) }()
-	var waiting int
 	for range 200 {
 		var all int
 		if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'stored_events'::regclass").Scan(&all); err != nil {
