@@ -14,7 +14,7 @@ import (
 )
 
 func TestValidManifestsAreAccepted(t *testing.T) {
-	for _, file := range append(glob(t, "testdata/valid/*.yaml"), "../../config/samples/nawhasrelease.yaml") {
+	for _, file := range append(glob(t, "testdata/valid/*.yaml"), "../../config/samples/nawhasrelease.yaml", "../../config/samples/laravel/nawhasrelease.yaml") {
 		t.Run(nameOf(file), func(t *testing.T) {
 			for _, object := range manifests(t, file) {
 				if err := create(t, object); err != nil {
