@@ -66,7 +66,7 @@ func (st catchUpStage) inRounds(ctx context.Context, s *scope) (outcome, error) 
 		return outcome{}, err
 	}
 	if !s.mayWait(s.target, ready) {
-		result, err := rounds{st.Reconciler}.advance(ctx, s, s.target)
+		result, err := rounds(st).advance(ctx, s, s.target)
 		if err != nil {
 			return outcome{}, err
 		}

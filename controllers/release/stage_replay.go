@@ -50,7 +50,7 @@ func (st replayStage) inRounds(ctx context.Context, s *scope) (outcome, error) {
 	if problem := s.unsuitable(s.target); problem != nil {
 		return *problem, nil
 	}
-	result, err := rounds{st.Reconciler}.advance(ctx, s, s.target)
+	result, err := rounds(st).advance(ctx, s, s.target)
 	if err != nil || !result.passed {
 		return result, err
 	}
