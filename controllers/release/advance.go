@@ -3,35 +3,16 @@ package release
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
-	"github.com/nawhas/nawhas-operator/internal/versiondb"
-	"github.com/nawhas/nawhas-operator/internal/window"
 )
 
 // roundStep names the Jobs that replay one round.
 const roundStep = "round"
-
-const (
-	replayFromVariable  = "NAWHAS_REPLAY_FROM"
-	replayUntilVariable = "NAWHAS_REPLAY_UNTIL"
-)
-
-// fillPatience is how long one pass copies a part of the log.
-const fillPatience = 2 * time.Second
 
 // rounds brings a version's database up to the end of the log, one part of it
 // after the other. Whoever comes after a crash goes on from the ledger, in which
@@ -150,169 +131,6 @@ func (d rounds) work(ctx context.Context, s *scope, v *ledger.Version) (done boo
 	return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "is under way"), pollProgress), nil
 }
 
-// confirmLoss fails a round whose Job is gone. A cache that has just been filled
-// may not know of it yet.
-func (d rounds) confirmLoss(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
-	if d.Live != nil {
-		job := &batchv1.Job{}
-		err := d.Live.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: roundName(s, v, round)}, job)
-		if client.IgnoreNotFound(err) != nil {
-			return false, outcome{}, fmt.Errorf("read the Job of round %d: %w", round.Number, err)
-		}
-		if err == nil && string(job.UID) == round.Job {
-			return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "is under way"), pollFast), nil
-		}
-	}
-	return d.fail(ctx, s, v, round, "its Job was deleted")
-}
-
-// prepare fills the window and then makes the Job. It is suspended until it is
-// recorded, so that no second one ever begins on top of what it left, whoever ends
-// or deletes what in between.
-func (d rounds) prepare(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
-	filled, err := d.fill(ctx, s, v, round)
-	if err != nil {
-		return false, outcome{}, err
-	}
-	if !filled.Done() {
-		return false, waiting(v1alpha1.ReasonReplaying, fmt.Sprintf("round %d: %d %% of its part of the log is copied", round.Number,
-			percent(filled.Filled-round.From, round.Until-round.From)), pollFast), nil
-	}
-	return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "begins"), pollProgress), d.make(ctx, s, v, round)
-}
-
-// judgeRoundJob does not wait for a Job's controller: its only pod that ended
-// with 0 has done it.
-func judgeRoundJob(job *batchv1.Job, pods []corev1.Pod) verdict {
-	state := judgeJob(job, pods)
-	if state.done || state.failed {
-		return state
-	}
-	for i := range pods {
-		if pods[i].Status.Phase == corev1.PodSucceeded {
-			return verdict{done: true}
-		}
-	}
-	return state
-}
-
-// find is the round's Job and its pods, as they are now.
-func (d rounds) find(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (*batchv1.Job, []corev1.Pod, error) {
-	job := &batchv1.Job{}
-	err := d.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: roundName(s, v, round)}, job)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, nil, fmt.Errorf("read the Job of round %d: %w", round.Number, err)
-	}
-	if err != nil || job.Annotations[v1alpha1.AnnotationBuild] != v.Build.String() {
-		return nil, nil, nil
-	}
-	var pods corev1.PodList
-	err = d.Client.List(ctx, &pods, client.InNamespace(s.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name})
-	if err != nil {
-		return nil, nil, fmt.Errorf("list the pods of round %d: %w", round.Number, err)
-	}
-	own := pods.Items
-	if len(own) == 0 {
-		own = s.podsOf(job)
-	}
-	return job, own, nil
-}
-
-func roundName(s *scope, v *ledger.Version, round *ledger.Round) string {
-	return objectName(s.release.Name, roundStep, v.Version, v.Build.String()[:8], strconv.Itoa(int(round.Number)))
-}
-
-// fill has the window hold the round's part of the log. Its connections are none
-// of the pools', of which a switch holds two already.
-func (d rounds) fill(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (window.Progress, error) {
-	skip, err := skippedIDs(s.plans[v.Version])
-	if err != nil {
-		return window.Progress{}, err
-	}
-	var filled window.Progress
-	err = s.guarded(ctx, func() error {
-		source, err := pgx.ConnectConfig(ctx, s.source.config.Copy())
-		if err != nil {
-			return s.onSource(err)
-		}
-		defer func() { _ = source.Close(context.WithoutCancel(ctx)) }()
-		server, err := pgx.ConnectConfig(ctx, s.databases.config.Copy())
-		if err != nil {
-			return s.onDatabases(err)
-		}
-		defer func() { _ = server.Close(context.WithoutCancel(ctx)) }()
-		shown := s.windowOf(v)
-		if err := shown.Ensure(ctx, server, source, v.OwnerRole); err != nil {
-			return s.onDatabases(err)
-		}
-		filled, err = shown.Fill(ctx, source, window.Window{Round: round.Number, From: round.From, Until: round.Until}, skip, fillPatience)
-		if err != nil {
-			return s.onDatabases(err)
-		}
-		return nil
-	})
-	return filled, err
-}
-
-func (s *scope) windowOf(v *ledger.Version) *window.Database {
-	return window.Of(v.Build, s.databases.config, s.log)
-}
-
-func skippedIDs(p *plan) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	for _, text := range p.Replay.SkipEvents {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("read spec.replay.skipEvents: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// start lets the round's Job run, as the only one that ever will, and takes away
-// those of earlier rounds.
-func (d rounds) start(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round, job *batchv1.Job) error {
-	for i := range s.jobs {
-		if old := &s.jobs[i]; old.Labels[v1alpha1.LabelStage] == roundStep && old.Annotations[v1alpha1.AnnotationBuild] == v.Build.String() && attemptOf(old) < int(round.Number)-1 {
-			if err := d.remove(ctx, old); err != nil {
-				return err
-			}
-		}
-	}
-	if err := s.ledger.StartRound(ctx, v, round.Number, string(job.UID)); err != nil {
-		return err
-	}
-	begin := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":false}}`))
-	if err := d.Client.Patch(ctx, job.DeepCopy(), begin, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("let Job %s run: %w", job.Name, err)
-	}
-	return nil
-}
-
-// make applies the round's Job, suspended. It has one pod, which is not tried
-// again.
-func (d rounds) make(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) error {
-	job, err := d.render(ctx, s, v, round)
-	if err != nil {
-		return err
-	}
-	job.Spec.Suspend = ptr.To(true)
-	return d.apply(ctx, s, job)
-}
-
-func (d rounds) render(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (*batchv1.Job, error) {
-	p := s.plans[v.Version]
-	from := int64(0)
-	if round.From > 0 {
-		from = round.From + 1
-	}
-	return d.renderJob(ctx, s, p, step{of: v, name: roundStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, once: true,
-		log: s.windowOf(v).Name(), env: []corev1.EnvVar{
-			{Name: replayFromVariable, Value: strconv.FormatInt(from, 10)}, {Name: replayUntilVariable, Value: strconv.FormatInt(round.Until, 10)},
-		}}, int(round.Number))
-}
-
 // finish holds what the round did to what it should have done, and moves the
 // checkpoint.
 func (d rounds) finish(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
@@ -398,43 +216,4 @@ func (r *Reconciler) rebuildRounds(ctx context.Context, s *scope, v *ledger.Vers
 	}
 	r.event(s, eventNormal, v1alpha1.ReasonRoundFailed, fmt.Sprintf("version %s is built anew", v.Version))
 	return waiting(v1alpha1.ReasonCreatingDatabase, fmt.Sprintf("version %s is built anew", v.Version), pollFast), s.reload(ctx)
-}
-
-// shown has a container take another database, which lies on the databases
-// server, for the source.
-func (s *scope) shown(env []corev1.EnvVar, database string) []corev1.EnvVar {
-	replaced := slices.Clone(env)
-	for i := range replaced {
-		from := replaced[i].ValueFrom
-		if from == nil || from.SecretKeyRef == nil {
-			continue
-		}
-		switch replaced[i].Name {
-		case "NAWHAS_SOURCE_NAME":
-			replaced[i] = corev1.EnvVar{Name: replaced[i].Name, Value: database}
-		case "NAWHAS_SOURCE_URL":
-			replaced[i] = corev1.EnvVar{Name: replaced[i].Name, Value: s.databases.expandedURL(database, certificatesDir+"/"+databasesCAKey)}
-		case "NAWHAS_SOURCE_HOST", "NAWHAS_SOURCE_PORT":
-			replaced[i].ValueFrom = from.DeepCopy()
-			replaced[i].ValueFrom.SecretKeyRef.Key = strings.Replace(replaced[i].Name, "SOURCE", "DATABASE", 1)
-		}
-	}
-	return replaced
-}
-
-// dropWindow removes a version's window, if it ever had one.
-func (s *scope) dropWindow(ctx context.Context, v *ledger.Version) error {
-	if err := s.windowOf(v).Drop(ctx, s.databasesPool); err != nil {
-		return s.onDatabases(err)
-	}
-	return nil
-}
-
-// grantWriting lets an application that projects its own events write to its
-// database.
-func grantWriting(ctx context.Context, conn versiondb.DB, p *plan, names versiondb.Names) error {
-	if !p.inRounds() {
-		return nil
-	}
-	return versiondb.GrantWriting(ctx, conn, names)
 }
