@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,6 +35,8 @@ type kubelet struct {
 	idle bool
 	// does is which stages' Jobs it runs, nil for all.
 	does func(stage string) bool
+	// rolls is which Deployments it looks after, nil for all.
+	rolls func(d *appsv1.Deployment) bool
 	// replays changes how a round replays, nil for as it should.
 	replays func(round *aRound)
 	// behind is how many events followers stay behind.
@@ -205,7 +208,7 @@ func (k *kubelet) finish(job *batchv1.Job, before, final batchv1.JobConditionTyp
 // roll brings a Deployment's pods to its template at once, and lets a follower
 // report.
 func (k *kubelet) roll(d *appsv1.Deployment) {
-	if !d.DeletionTimestamp.IsZero() {
+	if !d.DeletionTimestamp.IsZero() || k.rolls != nil && !k.rolls(d) {
 		return
 	}
 	wanted := ptr.Deref(d.Spec.Replicas, 1)
@@ -219,7 +222,11 @@ func (k *kubelet) roll(d *appsv1.Deployment) {
 	}
 	k.replacePods(d, int(wanted))
 	d.Status = status
-	k.must(cluster.Status().Update(k.t.Context(), d))
+	err := cluster.Status().Update(k.t.Context(), d)
+	if apierrors.IsConflict(err) {
+		return // the operator has changed it meanwhile, and the next look finds that
+	}
+	k.must(err)
 }
 
 func (k *kubelet) replacePods(d *appsv1.Deployment, wanted int) {

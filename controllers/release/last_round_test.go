@@ -1,0 +1,129 @@
+package release
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+// What the version that makes way has in its queue is projected before the flip.
+func TestTheQueueOfTheOldVersionIsDrainedBeforeTheFlip(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
+	w.until("live", isLive("3.1.2"))
+	w.must(w.write("3.1.2"))
+	w.rounds(func(k *kubelet) { k.refuse = map[string]int32{drainedStep: 1} })
+	w.release("3.2.0")
+	release := w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; release.Status.Live != "3.1.2" || !strings.Contains(message, "the last words of drained") {
+		t.Errorf("live is %s, it says %s", release.Status.Live, message)
+	}
+	w.must(w.write("3.1.2"))
+	w.rounds(func(k *kubelet) { k.refuse = nil })
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live", isLive("3.2.0"))
+	w.holdsTheLog("3.2.0")
+	job := w.stageJob(drainedStep)
+	if job == nil || job.Labels[v1alpha1.LabelVersion] != "3.1.2" || !strings.HasSuffix(w.kubelet.variable(job.Spec.Template, "NAWHAS_DATABASE_USER"), "3_1_2_app") {
+		t.Errorf("the Job is %+v", job)
+	}
+}
+
+// From the flip on, what is queued is the new version's: the old version's worker
+// must be gone by then, and the new one's comes.
+func TestTheOldVersionsWorkerIsGoneBeforeTheFlip(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
+			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
+	})
+	workers := func(version string) int {
+		var pods corev1.PodList
+		w.must(cluster.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "queue", v1alpha1.LabelVersion: version}))
+		return len(pods.Items)
+	}
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && workers("3.1.2") == 1 })
+	w.must(w.write("3.1.2"))
+	w.release("3.2.0")
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
+			t.Error("the old version's worker is there after the flip")
+		}
+		return isLive("3.2.0")(r) && workers("3.2.0") == 1
+	})
+	w.holdsTheLog("3.2.0")
+}
+
+// An application that ran before there was a release appends until the first
+// version takes over, and then no more.
+func TestTheFirstVersionTakesOverFromWhatWasThereBefore(t *testing.T) {
+	for name, mode := range map[string]func(*v1alpha1.NawhasRelease){"in rounds": inRounds, "following": storedEvents} {
+		t.Run(name, func(t *testing.T) {
+			w := withRounds(t, 10)
+			former := "former_" + w.source
+			w.super("CREATE ROLE %s LOGIN PASSWORD 'secret'", former)
+			postgres.Exec(t, w.sourceDatabase, "GRANT SELECT, INSERT, UPDATE ON stored_events TO "+former, "GRANT USAGE ON SEQUENCE stored_events_id_seq TO "+former)
+			w.newRelease(mode, func(r *v1alpha1.NawhasRelease) {
+				r.Spec.Source.FormerRoles = []string{former}
+				r.Spec.Promotion.Mode = v1alpha1.PromotionManual
+			})
+			before := w.connect(former, "secret", w.sourceDatabase)
+			w.until("ready", func(r *v1alpha1.NawhasRelease) bool {
+				_, err := before.Exec(t.Context(), appendStored)
+				w.must(err)
+				return conditionOf(r, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonAwaitingApproval
+			})
+			w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.1.2" })
+			w.until("live", isLive("3.1.2"))
+			if _, err := before.Exec(t.Context(), appendStored); err == nil {
+				t.Error("what was there before goes on appending")
+			}
+			if name == "in rounds" {
+				w.holdsTheLog("3.1.2")
+			}
+		})
+	}
+}
+
+// While clients write without a pause, all that was acknowledged is in both
+// databases, once.
+func TestWritesGoOnThroughTheRounds(t *testing.T) {
+	w := withRounds(t, 200)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.MaxLag = ptr.To(int64(100)) })
+	w.until("live", isLive("3.1.2"))
+	pod := w.workload("3.1.2").Spec.Template
+	source, database := w.kubelet.dial(pod, "NAWHAS_SOURCE_URL"), w.kubelet.dial(pod, "NAWHAS_DATABASE_URL")
+	written := 0
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			if err := writeOver(context.Background(), source, database); err != nil {
+				if !strings.Contains(err.Error(), "append: ") || !strings.Contains(err.Error(), "permission denied") {
+					t.Errorf("after %d writes: %v", written, err)
+				}
+				return
+			}
+			written++
+		}
+	})
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
+	writing.Wait()
+	if written == 0 {
+		t.Error("nothing was written")
+	}
+	w.holdsTheLog("3.2.0")
+	w.holdsTheLog("3.1.2")
+}

@@ -1,0 +1,118 @@
+package release
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/utils/ptr"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+)
+
+func TestARoundThatFailsHasTheCandidateBuiltAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		replays func(*aRound)
+		says    string
+	}{
+		"it ends with 1 half way": {func(r *aRound) { r.fails = true }, "the last words of a round"},
+		"it does nothing": {func(r *aRound) {
+			r.applies = []int64{}
+			_ = r.log.QueryRow(context.Background(), "SELECT count(*) FROM stored_events").Scan(new(int))
+		}, "did nothing"},
+		"it reads another log": {func(r *aRound) { r.applies = []int64{1, 2, 3} }, "never read its log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := withRounds(t, 10)
+			w.replaying(c.replays)
+			w.newRelease(inRounds)
+			release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+				stalled := conditionOf(r, v1alpha1.ConditionStalled)
+				return stalled.Reason == v1alpha1.ReasonRoundFailed && strings.Contains(stalled.Message, "built anew at")
+			})
+			if message := conditionOf(release, v1alpha1.ConditionReady).Message; !strings.Contains(message, c.says) {
+				t.Errorf("it says %s", message)
+			}
+			w.replaying(nil)
+			w.kubelet.wait(lastRetry)
+			w.until("live", isLive("3.1.2"))
+			w.holdsTheLog("3.1.2")
+		})
+	}
+}
+
+// What comes after the first round must not begin anew.
+func TestARoundThatBeginsAnewIsNoticed(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds)
+	w.until("live", isLive("3.1.2"))
+	w.must(w.write("3.1.2"))
+	w.release("3.2.0")
+	rounds := 0
+	w.replaying(func(r *aRound) {
+		if rounds++; rounds == 1 {
+			w.must(w.write("3.1.2"))
+			return
+		}
+		r.empties = true
+	})
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonRoundFailed
+	})
+	if message := conditionOf(release, v1alpha1.ConditionReady).Message; !strings.Contains(message, "emptied public.applied") || !strings.Contains(message, "--from=$(NAWHAS_REPLAY_FROM)") {
+		t.Errorf("it says %s", message)
+	}
+	if release.Status.Live != "3.1.2" || !isTrue(release, v1alpha1.ConditionAvailable) {
+		t.Errorf("the live version was touched:\n%s", w.told())
+	}
+}
+
+// A round whose Job is deleted may have begun: nothing is built on it.
+func TestARoundWhoseJobIsDeletedIsNotBegunAgain(t *testing.T) {
+	w := withStoredEvents(t)
+	w.stored(10)
+	w.kubelet.does = func(stage string) bool { return stage != roundStep }
+	w.newRelease(inRounds)
+	var job *batchv1.Job
+	w.until("under way", func(*v1alpha1.NawhasRelease) bool {
+		w.kubelet.look()
+		for i := range w.kubelet.seen.jobs {
+			if j := &w.kubelet.seen.jobs[i]; j.Labels[v1alpha1.LabelStage] == roundStep && !ptr.Deref(j.Spec.Suspend, false) {
+				job = j
+			}
+		}
+		return job != nil
+	})
+	if job.Spec.PodFailurePolicy != nil || ptr.Deref(job.Spec.BackoffLimit, 6) != 0 {
+		t.Errorf("a pod of it may be tried again: %+v", job.Spec)
+	}
+	w.must(cluster.Delete(t.Context(), job))
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "its Job was deleted")
+	})
+	w.kubelet.does = nil
+	w.kubelet.wait(lastRetry)
+	w.until("live", isLive("3.1.2"))
+	w.holdsTheLog("3.1.2")
+}
+
+// A warm version whose round failed cannot come back, and says so; what is live
+// goes on.
+func TestAFailedRoundOfAWarmVersionEndsTheWayBack(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds)
+	w.until("live", isLive("3.1.2"))
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
+	w.must(w.write("3.2.0"))
+	w.replaying(func(r *aRound) { r.fails = true })
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		w.kubelet.wait(warmPause)
+		return conditionOf(r, v1alpha1.ConditionRollbackReady).Reason == v1alpha1.ReasonRoundFailed
+	})
+	if !isTrue(release, v1alpha1.ConditionReady) || !strings.Contains(conditionOf(release, v1alpha1.ConditionRollbackReady).Message, "cannot come back") {
+		t.Errorf("it says\n%s", w.told())
+	}
+	w.must(w.write("3.2.0"))
+}
