@@ -110,7 +110,7 @@ func slimPod(object any) (any, error) {
 	}
 	pod.ManagedFields = nil
 	pod.Spec = corev1.PodSpec{}
-	pod.Labels = only(pod.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage)
+	pod.Labels = only(pod.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage, batchv1.JobNameLabel)
 	pod.Annotations = only(pod.Annotations, v1alpha1.AnnotationDrained, v1alpha1.AnnotationCredentials)
 	pod.Status.HostIPs, pod.Status.PodIPs = nil, nil
 	slimStatuses(pod.Status.InitContainerStatuses)
@@ -135,7 +135,8 @@ func slimStatuses(statuses []corev1.ContainerStatus) {
 }
 
 // slimJob drops the pod template but for what tells an outdated Job from a valid
-// one: the image, and variables with values.
+// one: the image, and variables with values. Of the rest it keeps whether the Job
+// may run at all.
 func slimJob(object any) (any, error) {
 	job, ok := object.(*batchv1.Job)
 	if !ok {
@@ -152,7 +153,7 @@ func slimJob(object any) (any, error) {
 		}
 		slim = append(slim, container)
 	}
-	job.Spec = batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: slim}}}
+	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend, Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: slim}}}
 	return job, nil
 }
 

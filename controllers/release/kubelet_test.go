@@ -256,6 +256,9 @@ func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTempl
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: ptr.To(true)}}},
 		Spec: template.Spec,
 	}
+	if kind == "Job" {
+		pod.Labels = merged(pod.Labels, map[string]string{batchv1.JobNameLabel: owner.GetName()})
+	}
 	pod.Spec.AutomountServiceAccountToken = ptr.To(false)
 	k.must(cluster.Create(k.t.Context(), pod))
 	started := metav1.NewTime(k.clock.Now())

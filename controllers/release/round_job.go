@@ -35,11 +35,7 @@ func (d rounds) find(ctx context.Context, s *scope, v *ledger.Version, round *le
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the pods of round %d: %w", round.Number, err)
 	}
-	own := pods.Items
-	if len(own) == 0 {
-		own = s.podsOf(job)
-	}
-	return job, own, nil
+	return job, pods.Items, nil
 }
 
 func roundName(s *scope, v *ledger.Version, round *ledger.Round) string {

@@ -130,7 +130,7 @@ func (w *world) restart(c client.Client) {
 		w.reconciler.Close()
 	}
 	w.recorder = events.NewFakeRecorder(1000)
-	w.reconciler = New(c, w.recorder, DefaultSettings())
+	w.reconciler = New(&cachedClient{c}, w.recorder, DefaultSettings())
 	w.reconciler.Clock = clock.PassiveClock(w.clock)
 }
 
