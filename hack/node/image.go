@@ -112,28 +112,29 @@ func folders(paths []string) []func() ([]byte, error) {
 
 // folderFiles is what a folder holds, in the order of the names.
 func folderFiles(folder string) ([]byte, error) {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
 	var buffer bytes.Buffer
 	archive := tar.NewWriter(&buffer)
-	err := filepath.WalkDir(folder, func(path string, found fs.DirEntry, err error) error {
-		if err != nil || path == folder {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		if err != nil {
+	err = fs.WalkDir(root.FS(), ".", func(path string, found fs.DirEntry, err error) error {
+		if err != nil || path == "." {
 			return err
 		}
 		info, err := found.Info()
 		if err != nil {
 			return err
 		}
-		e := tarEntry{name: filepath.ToSlash(name), mode: int64(info.Mode().Perm())}
+		e := tarEntry{name: path, mode: int64(info.Mode().Perm())}
 		switch {
 		case found.IsDir():
 			e.name += "/"
 		case info.Mode()&fs.ModeSymlink != 0:
-			e.link, err = os.Readlink(path)
+			e.link, err = root.Readlink(path)
 		default:
-			e.content, err = os.ReadFile(path)
+			e.content, err = root.ReadFile(path)
 		}
 		if err != nil {
 			return err
