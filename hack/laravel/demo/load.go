@@ -122,7 +122,7 @@ func (w *writer) write(ctx context.Context) {
 }
 
 // insist sends a request until it is answered, or the patience is over.
-func (w *writer) insist(ctx context.Context, method, path string, body any) (id string, err error) {
+func (w *writer) insist(ctx context.Context, method, path string, body map[string]string) (id string, err error) {
 	for until := time.Now().Add(patience); ; {
 		var again bool
 		id, again, err = w.send(ctx, method, path, body)
@@ -136,12 +136,14 @@ func (w *writer) insist(ctx context.Context, method, path string, body any) (id 
 	}
 }
 
-func (w *writer) send(ctx context.Context, method, path string, body any) (id string, again bool, err error) {
-	content, err := json.Marshal(body)
-	if err != nil {
-		return "", false, err
+func (w *writer) send(ctx context.Context, method, path string, body map[string]string) (id string, again bool, err error) {
+	var content bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&content).Encode(body); err != nil {
+			return "", false, err
+		}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, w.address+path, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, method, w.address+path, &content)
 	if err != nil {
 		return "", false, err
 	}
