@@ -132,3 +132,20 @@ func TestASwitchIsDoneWhenTheEndpointsAreThere(t *testing.T) {
 	w.kubelet.unwired = false
 	w.until("live", isLive("3.2.0"))
 }
+
+// TestAnOperatorThatStartsAnewGivesNoRightBack has every pass make sure of every
+// role anew, also the one that takes a right: world.pass holds it to the fence.
+func TestAnOperatorThatStartsAnewGivesNoRightBack(t *testing.T) {
+	for _, mode := range []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict} {
+		t.Run(string(mode), func(t *testing.T) {
+			w := newWorld(t)
+			w.newRelease(func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.Mode = mode })
+			w.until("live", isLive("3.1.2"))
+			w.release("3.2.0")
+			w.until("live and fenced", func(r *v1alpha1.NawhasRelease) bool {
+				w.restart(cluster)
+				return isLive("3.2.0")(r) && isTrue(r, v1alpha1.ConditionFenced)
+			})
+		})
+	}
+}

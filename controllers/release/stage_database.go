@@ -182,8 +182,9 @@ func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Ver
 			return s.onSource(err)
 		}
 	}
-	if s.canAppend(v) {
-		// What an append is may be described otherwise by now.
+	if v.Role == ledger.Live && s.canAppend(v) {
+		// What an append is may be described otherwise by now. Of a version that
+		// makes way it is not known here whether its right was taken in this pass.
 		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
 			return s.onSource(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,6 +93,8 @@ type world struct {
 	reconciler *Reconciler
 	recorder   *events.FakeRecorder
 	kubelet    *kubelet
+	// auditor is a superuser's session in the source database.
+	auditor *pgx.Conn
 	// beside runs the Jobs of rounds, where there are any.
 	beside *beside
 }
@@ -207,7 +210,36 @@ func (w *world) release(version string) {
 
 // pass lets the operator make one pass.
 func (w *world) pass() (ctrl.Result, error) {
-	return w.reconciler.Reconcile(w.t.Context(), w.request())
+	w.t.Helper()
+	result, err := w.reconciler.Reconcile(w.t.Context(), w.request())
+	w.fenced()
+	return result, err
+}
+
+// undefinedTable is Postgres' code of an error.
+const undefinedTable = "42P01"
+
+// fenced holds a pass to what the ledger says at its end: when a version is live
+// and the others are fenced, none of those can append.
+func (w *world) fenced() {
+	w.t.Helper()
+	if w.auditor == nil {
+		w.auditor = w.admin(w.sourceDatabase)
+	}
+	var others []string
+	err := w.auditor.QueryRow(w.t.Context(), `SELECT array_agg(o.version) FROM nawhas_ledger.versions v
+		JOIN nawhas_ledger.stages s ON (s.release, s.version) = (v.release, v.version) AND s.name = 'Fenced' AND s.finished_at IS NOT NULL
+		JOIN nawhas_ledger.versions o ON o.release = v.release AND o.version <> v.version
+		JOIN pg_roles r ON r.rolname = o.app_role AND has_any_column_privilege(r.oid, 'events', 'INSERT')
+		WHERE v.role = 'Live'`).Scan(&others)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == undefinedTable {
+		return // there is no ledger, or no log
+	}
+	w.must(err)
+	if len(others) > 0 {
+		w.t.Errorf("the ledger says fenced, and versions %v can append", others)
+	}
 }
 
 func (w *world) request() ctrl.Request {
