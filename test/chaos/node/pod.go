@@ -65,15 +65,16 @@ func (p *pod) run(ctx context.Context) {
 	}
 }
 
-// bind gives the pod to a node: one without is deleted without grace.
+// bind gives the pod an address, and to a node: one without is deleted without
+// grace, and one that is being deleted already stays without.
 func (p *pod) bind(ctx context.Context) error {
+	p.object.Status.PodIP = newAddress().String()
+	p.object.Status.PodIPs = []corev1.PodIP{{IP: p.object.Status.PodIP}}
 	binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: p.object.Namespace, Name: p.object.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: Name}}
 	err := p.node.Client.SubResource("binding").Create(ctx, p.object, binding)
 	if apierrors.IsConflict(err) {
 		return nil
 	}
-	p.object.Status.PodIP = newAddress().String()
-	p.object.Status.PodIPs = []corev1.PodIP{{IP: p.object.Status.PodIP}}
 	return err
 }
 
