@@ -66,6 +66,17 @@ func compare(ctx context.Context, source *pgx.Conn, database string) (findings, 
 	return f, nil
 }
 
+// missing counts the reciters that are not in the log.
+func missing(ctx context.Context, source *pgx.Conn, created []string) (int64, error) {
+	var n int64
+	err := source.QueryRow(ctx, `SELECT count(*) FROM unnest($1::text[]) AS c(id) WHERE c.id NOT IN (
+		SELECT event_properties->>'id' FROM stored_events WHERE event_class = 'reciter.created')`, created).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for what was acknowledged: %w", err)
+	}
+	return n, nil
+}
+
 func (f *findings) differ(wanted, found map[effect]int64) {
 	for e, n := range wanted {
 		f.lost += max(0, n-found[e])

@@ -23,8 +23,10 @@ const (
 // noticed is what clients noticed.
 type noticed struct {
 	acknowledged, failed, refused int64
-	failures                      []string
-	began, ended                  time.Time
+	// created are the ids of the reciters that clients were told to have created.
+	created      []string
+	failures     []string
+	began, ended time.Time
 	// pause is the longest time between two acknowledgements.
 	pause time.Duration
 }
@@ -118,6 +120,7 @@ func (w *writer) write(ctx context.Context) {
 	w.acks = append(w.acks, time.Now())
 	if method == http.MethodPost {
 		w.created = append(w.created, id)
+		w.seen.created = append(w.seen.created, id)
 	}
 }
 
