@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -83,9 +84,15 @@ func (w *world) onlyAppends(live, other string) {
 // many there were.
 func (w *world) crashOn(done func(*v1alpha1.NawhasRelease) bool, after moment) (crashes int) {
 	w.t.Helper()
+	return w.crashAmong(nil, done, after)
+}
+
+// crashAmong is crashOn for some of the side effects, by their descriptions.
+func (w *world) crashAmong(effects *regexp.Regexp, done func(*v1alpha1.NawhasRelease) bool, after moment) (crashes int) {
+	w.t.Helper()
 	survived := map[string]bool{}
 	for range 10 * passes {
-		end := &crash{survived: survived, after: after, statements: map[*pgx.Conn][]string{}}
+		end := &crash{survived: survived, after: after, among: effects, statements: map[*pgx.Conn][]string{}}
 		w.restart(&crashingClient{Client: cluster, crash: end})
 		w.reconciler.Tracer = end
 		for range passes {

@@ -22,14 +22,16 @@ type crash struct {
 	// survived are the side effects at which an operator has ended already.
 	survived map[string]bool
 	after    moment
-	dead     bool
+	// among are those at which one may end, nil for all.
+	among *regexp.Regexp
+	dead  bool
 	// statements are what the transactions under way have done.
 	statements map[*pgx.Conn][]string
 }
 
 // at reports whether this side effect is the last, and whether it is still done.
 func (c *crash) at(effect string) (last, done bool) {
-	if c.survived[effect] {
+	if c.survived[effect] || c.among != nil && !c.among.MatchString(effect) {
 		return false, true
 	}
 	done = c.after(len(c.survived))
