@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -112,16 +113,34 @@ func (a *strictSwitch) stopExclusive(ctx context.Context) (bool, error) {
 		if err := a.ensureWorkload(ctx, a.scope, live, p, c, workload, false); err != nil {
 			return false, err
 		}
-		labels := merged(labelsOf(a.scope, live), map[string]string{v1alpha1.LabelWorkload: workload.Name})
-		var pods corev1.PodList
-		if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels(labels)); err != nil {
-			return false, fmt.Errorf("list the pods of workload %s: %w", workload.Name, err)
+		if stopped, err := a.stopped(ctx, live, workload); err != nil || !stopped {
+			return false, err
 		}
-		for j := range pods.Items {
-			if !ended(&pods.Items[j]) {
-				a.waitedFor = fmt.Sprintf("pod %s of exclusive workload %s has not ended", pods.Items[j].Name, workload.Name)
-				return false, nil
-			}
+	}
+	return true, nil
+}
+
+// stopped reports whether a workload has no pod any more, and its controller will
+// make none.
+func (a *strictSwitch) stopped(ctx context.Context, v *ledger.Version, workload *v1alpha1.Workload) (bool, error) {
+	name := objectName(a.release.Name, workload.Name, v.Version)
+	var deployment appsv1.Deployment
+	if err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, &deployment); err != nil {
+		return false, fmt.Errorf("read Deployment %s: %w", name, err)
+	}
+	if !rolledOut(&deployment) {
+		a.waitedFor = fmt.Sprintf("exclusive workload %s has not been stopped", workload.Name)
+		return false, nil
+	}
+	labels := merged(labelsOf(a.scope, v), map[string]string{v1alpha1.LabelWorkload: workload.Name})
+	var pods corev1.PodList
+	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels(labels)); err != nil {
+		return false, fmt.Errorf("list the pods of workload %s: %w", workload.Name, err)
+	}
+	for i := range pods.Items {
+		if !ended(&pods.Items[i]) {
+			a.waitedFor = fmt.Sprintf("pod %s of exclusive workload %s has not ended", pods.Items[i].Name, workload.Name)
+			return false, nil
 		}
 	}
 	return true, nil
