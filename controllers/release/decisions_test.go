@@ -75,7 +75,7 @@ func TestNeeds(t *testing.T) {
 		"warm, just now":                {warmFor(aVersion("1.0.0", ledger.Warm), time.Minute), false, needs{follower: true, pods: true}, false},
 		"warm for a while":              {warmFor(aVersion("1.0.0", ledger.Warm), 30*time.Minute), false, needs{follower: true}, false},
 		"warm, its window over":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), false, needs{}, false},
-		"warm and wanted again":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), true, needs{follower: true, pods: true, preview: true}, false},
+		"warm and wanted again":         {warmFor(aVersion("1.0.0", ledger.Warm), 2*time.Hour), true, needs{follower: true, pods: true}, false},
 		"warm, others more recently":    {warmFor(aVersion("1.0.0", ledger.Warm), time.Minute), false, needs{}, true},
 		"candidate, empty":              {aVersion("1.0.0", ledger.Candidate), true, needs{}, false},
 		"candidate, replayed":           {aVersion("1.0.0", ledger.Candidate, v1alpha1.ConditionReplayed), true, needs{}, false},

@@ -236,10 +236,37 @@ func TestACandidateCanBeSeenBeforeItIsLive(t *testing.T) {
 	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.2.0" })
 	w.until("live", isLive("3.2.0"))
 	w.settle()
-	err := cluster.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-api-preview"}, &corev1.Service{})
-	if !apierrors.IsNotFound(err) {
-		t.Errorf("the preview is still there: %v", err)
+	if w.hasPreview() {
+		t.Error("the preview is still there")
 	}
+
+	w.release("3.1.2")
+	w.until("waiting", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonAwaitingApproval
+	})
+	if preview := w.selected("nawhas-api-preview"); preview != "3.1.2" {
+		t.Errorf("the preview of a way back that waits for approval leads to %q", preview)
+	}
+}
+
+// Nodes gather the changes of a second: one that nobody needs, right before the
+// switch, has them learn of it a second later.
+func TestAWayBackThatNobodyApprovesHasNoPreview(t *testing.T) {
+	w := twoVersions(t)
+	w.release("3.1.2")
+	w.until("back", func(r *v1alpha1.NawhasRelease) bool {
+		if w.hasPreview() {
+			t.Fatal("there is one")
+		}
+		return isLive("3.1.2")(r)
+	})
+}
+
+func (w *world) hasPreview() bool {
+	w.t.Helper()
+	err := cluster.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-api-preview"}, &corev1.Service{})
+	w.must(client.IgnoreNotFound(err))
+	return err == nil
 }
 
 func TestACandidateThatLagsDoesNotGoLive(t *testing.T) {

@@ -23,7 +23,8 @@ type needs struct {
 // needsOf decides what a version should have running by its role and by how
 // far it is. A candidate is not followed before it is verified: it then stands
 // where it is compared. A warm version that is not among the most recent is not
-// kept current.
+// kept current, and none has a preview: it was live before, and a Service more
+// has nodes learn of the switch later, because they gather changes of a second.
 func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time) needs {
 	wanted := v == target
 	switch v.Role {
@@ -32,7 +33,7 @@ func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time
 	case ledger.Warm:
 		follow := recent && v.WarmSince != nil && now.Sub(*v.WarmSince) < keep.window
 		pods := follow && now.Sub(*v.WarmSince) < keep.pods
-		return needs{follower: wanted || follow, pods: wanted || pods, preview: wanted}
+		return needs{follower: wanted || follow, pods: wanted || pods}
 	case ledger.Candidate:
 		verified := wanted && v.Held == nil && v.Passed(v1alpha1.ConditionVerified)
 		return needs{follower: verified, pods: verified, preview: verified}
@@ -136,7 +137,8 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 			return err
 		}
 	}
-	if need.preview {
+	isAwaited := v == target && v.Role == ledger.Warm && s.awaitsApproval()
+	if need.preview || isAwaited {
 		if err := r.ensurePreview(ctx, s, v); err != nil {
 			return err
 		}
