@@ -19,27 +19,6 @@ const (
 	third  = "3.2.1"
 )
 
-// fault is what happens to the surroundings of a release.
-type fault string
-
-const (
-	noFault fault = ""
-	// postgresKilled is a Postgres that loses its power and comes back.
-	postgresKilled fault = "postgres"
-	// apiOutage is an API server that is away.
-	apiOutage fault = "outage"
-	// hangingWriter is a transaction that has appended and does not end.
-	hangingWriter fault = "writer"
-	// laggingFollower is a follower that stands still.
-	laggingFollower fault = "lag"
-	// secondOperator is an operator too many.
-	secondOperator fault = "operator"
-	// slowServer is a Postgres that takes its time.
-	slowServer fault = "slow"
-)
-
-var faults = []fault{postgresKilled, apiOutage, hangingWriter, laggingFollower, secondOperator, slowServer}
-
 // step is one change of spec.version.
 type step struct {
 	version string
@@ -99,9 +78,10 @@ func sweepOf(seed uint64, mode v1alpha1.CutoverMode, targets []killpoint.Target)
 	}
 	return plan{seed: seed, mode: mode, targets: targets, window: 2 * time.Second, pods: time.Second, observe: time.Minute, versions: 1, warm: 1,
 		policy: v1alpha1.DeletionDelete, steps: []step{
-			{version: first, settle: true}, {version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
-			{version: first, settle: true}, {version: second, settle: true}, {version: third, settle: true, sick: true},
-			{version: first, settle: true},
+			{version: first, settle: true}, {version: second, settle: true, fault: writersInTurn},
+			{version: first, settle: true, fault: newPasswords, at: time.Second},
+			{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
+			{version: third, settle: true, sick: true}, {version: first, settle: true},
 		}}
 }
 

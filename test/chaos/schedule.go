@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/test/chaos/node"
 )
@@ -123,79 +121,6 @@ func (w *world) sicken(ctx context.Context, version string) error {
 	}
 	w.log.Info("no longer sick", "version", version, "sent back", err == nil)
 	return ctx.Err()
-}
-
-// happen lets a step's fault happen.
-func (w *world) happen(ctx context.Context, s step) {
-	if s.fault == noFault || sleep(ctx, s.at) != nil {
-		return
-	}
-	w.log.Info("fault", "fault", s.fault)
-	if err := w.inflict(ctx, s.fault); err != nil && ctx.Err() == nil {
-		w.log.Warn("fault", "fault", s.fault, "error", err)
-	}
-}
-
-func (w *world) inflict(ctx context.Context, f fault) error {
-	switch f {
-	case postgresKilled:
-		w.postgres.Kill()
-		_ = sleep(ctx, 500*time.Millisecond)
-		return w.postgres.Restart()
-	case apiOutage:
-		for _, o := range w.running() {
-			o.api.Outage(ctx, 2*time.Second)
-		}
-	case hangingWriter:
-		return w.hang(ctx)
-	case laggingFollower:
-		followers := w.node.Processes(func(p *node.Process) bool { return p.Stage == "follower" })
-		for _, p := range followers {
-			p.Freeze()
-		}
-		_ = sleep(ctx, 3*time.Second)
-		for _, p := range followers {
-			p.Thaw()
-		}
-	case secondOperator:
-		another, err := w.startOperator()
-		if err != nil {
-			return err
-		}
-		_ = sleep(ctx, 3*time.Second)
-		another.stop()
-	case slowServer:
-		w.proxy.Slow(5 * time.Millisecond)
-		_ = sleep(ctx, 5*time.Second)
-		w.proxy.Slow(0)
-	}
-	return nil
-}
-
-// hang appends as the live version, and takes its time to commit. The fence may
-// end it.
-func (w *world) hang(ctx context.Context) error {
-	conn, err := w.source(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var role string
-	err = conn.QueryRow(ctx, "SELECT app_role FROM nawhas_ledger.versions WHERE role = 'Live'").Scan(&role)
-	if err != nil {
-		return err
-	}
-	if _, err := conn.Exec(ctx, "SET SESSION AUTHORIZATION "+pgx.Identifier{role}.Sanitize()); err != nil {
-		return err
-	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO events (id, name, version, payload) SELECT gen_random_uuid(), 'ReciterCreated', 1,
-			jsonb_build_object('id', id, 'attributes', jsonb_build_object('name', 'Reciter ' || id)) FROM gen_random_uuid() id`)
-		if err != nil {
-			return err
-		}
-		return sleep(ctx, 4*time.Second)
-	})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

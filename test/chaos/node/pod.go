@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	// probeEvery and failuresBefore make a pod unready after about a second.
-	probeEvery     = 200 * time.Millisecond
-	failuresBefore = 5
+	// A pod that is not ready yet is asked often, so that runs are short. One that
+	// is ready becomes unready after about a second.
+	probeUnready   = 200 * time.Millisecond
+	probeReady     = 500 * time.Millisecond
+	failuresBefore = 2
 	restartAfter   = 300 * time.Millisecond
 )
 
@@ -81,6 +83,11 @@ func (p *pod) bind(ctx context.Context) error {
 // once runs the process from its start to its end.
 func (p *pod) once(ctx context.Context, restarts int32) (code int, err error) {
 	process, err := p.node.launch(ctx, p.object)
+	// A kubelet waits for a Secret that is not there.
+	for apierrors.IsNotFound(err) && ctx.Err() == nil && !p.isEnding() {
+		sleep(ctx, restartAfter)
+		process, err = p.node.launch(ctx, p.object)
+	}
 	if err != nil {
 		return 127, err
 	}
@@ -88,7 +95,7 @@ func (p *pod) once(ctx context.Context, restarts int32) (code int, err error) {
 	p.process = process
 	p.mu.Unlock()
 	p.tell(ctx, running(p.object, restarts, false))
-	probes := time.NewTicker(probeEvery)
+	probes := time.NewTicker(probeUnready)
 	defer probes.Stop()
 	ready, failures, told := false, 0, p.ending
 	for {
@@ -112,8 +119,16 @@ func (p *pod) once(ctx context.Context, restarts int32) (code int, err error) {
 				ready = now
 				p.tell(ctx, running(p.object, restarts, ready))
 			}
+			probes.Reset(interval(ready))
 		}
 	}
+}
+
+func interval(ready bool) time.Duration {
+	if ready {
+		return probeReady
+	}
+	return probeUnready
 }
 
 // probe asks the pod whether it is ready. One without a probe always is.

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/test/chaos/node"
+)
+
+// fault is what happens to the surroundings of a release.
+type fault string
+
+const (
+	noFault fault = ""
+	// postgresKilled is a Postgres that loses its power and comes back.
+	postgresKilled fault = "postgres"
+	// apiOutage is an API server that is away.
+	apiOutage fault = "outage"
+	// hangingWriter is a transaction that has appended and does not end.
+	hangingWriter fault = "writer"
+	// writersInTurn are transactions that append one after the other, without a
+	// moment between them.
+	writersInTurn fault = "writers"
+	// laggingFollower is a follower that stands still.
+	laggingFollower fault = "lag"
+	// secondOperator is an operator too many.
+	secondOperator fault = "operator"
+	// slowServer is a Postgres that takes its time.
+	slowServer fault = "slow"
+	// newPasswords are Secrets of all versions that were deleted.
+	newPasswords fault = "passwords"
+)
+
+var faults = []fault{postgresKilled, apiOutage, hangingWriter, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords}
+
+// happen lets a step's fault happen.
+func (w *world) happen(ctx context.Context, s step) {
+	if s.fault == noFault || sleep(ctx, s.at) != nil {
+		return
+	}
+	w.log.Info("fault", "fault", s.fault)
+	if err := w.inflict(ctx, s); err != nil && ctx.Err() == nil {
+		w.log.Warn("fault", "fault", s.fault, "error", err)
+	}
+}
+
+func (w *world) inflict(ctx context.Context, s step) error {
+	switch s.fault {
+	case postgresKilled:
+		w.postgres.Kill()
+		_ = sleep(ctx, 500*time.Millisecond)
+		return w.postgres.Restart()
+	case apiOutage:
+		for _, o := range w.running() {
+			o.api.Outage(ctx, 2*time.Second)
+		}
+	case hangingWriter:
+		return w.hang(ctx)
+	case writersInTurn:
+		return w.writeInTurn(ctx, s.version)
+	case laggingFollower:
+		followers := w.node.Processes(func(p *node.Process) bool { return p.Stage == "follower" })
+		for _, p := range followers {
+			p.Freeze()
+		}
+		_ = sleep(ctx, 3*time.Second)
+		for _, p := range followers {
+			p.Thaw()
+		}
+	case secondOperator:
+		another, err := w.startOperator()
+		if err != nil {
+			return err
+		}
+		_ = sleep(ctx, 3*time.Second)
+		another.stop()
+	case slowServer:
+		w.proxy.Slow(5 * time.Millisecond)
+		_ = sleep(ctx, 5*time.Second)
+		w.proxy.Slow(0)
+	case newPasswords:
+		return w.cluster.client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(w.namespace), client.HasLabels{v1alpha1.LabelVersion})
+	}
+	return nil
+}
