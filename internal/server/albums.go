@@ -120,8 +120,7 @@ func (s *Server) modifyAlbum(ctx context.Context, in *changedAlbum) (*receipt, e
 		if len(changes) == 0 {
 			return decision{entity: album.ID, position: position}, nil
 		}
-		event, err := library.NewAlbumModified(album.ID, changes)
-		return appendEvent(album.ID, position, event, err)
+		return c.change(album.ID, position, changes, library.NewAlbumModified)
 	}))
 }
 

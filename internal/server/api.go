@@ -64,10 +64,13 @@ func (w Writing) key() uuid.UUID {
 // names, and whose errors become problems.
 func register[I interface{ position() int64 }, O any](s *Server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
-		if err := s.await(ctx, (*in).position()); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, s.options.RequestTimeout)
+		defer cancel()
+		position := (*in).position()
+		if err := s.await(ctx, position); err != nil {
 			return nil, s.problem(ctx, op.OperationID, err)
 		}
-		out, err := handle(ctx, in)
+		out, err := handle(demanding(ctx, position), in)
 		if err != nil {
 			return nil, s.problem(ctx, op.OperationID, err)
 		}

@@ -56,10 +56,12 @@ type catalogue struct {
 	reciterColumns, albumColumns string
 	// isAlbum finds an album of a reciter by id or, where albums have slugs, by slug.
 	isAlbum string
+	// fell is told a position that is lower than the one which a reader demands.
+	fell func(int64)
 }
 
 func newCatalogue(db *pgxpool.Pool, shelves bool) *catalogue {
-	c := &catalogue{db: db, reciterColumns: reciterColumns + `, NULL::integer`, albumColumns: albumColumns + `, NULL::text`,
+	c := &catalogue{db: db, fell: func(int64) {}, reciterColumns: reciterColumns + `, NULL::integer`, albumColumns: albumColumns + `, NULL::text`,
 		isAlbum: `(a.id = $3 AND $4::text IS NULL)`}
 	if shelves {
 		c.reciterColumns = reciterColumns + `, coalesce((SELECT s.albums FROM shelves s WHERE s.id = r.id), 0)`
@@ -92,6 +94,15 @@ const (
 	isReciter      = `(r.id = $1 OR r.slug = $2)`
 )
 
+type demandKey struct{}
+
+// demanding has reads refuse a snapshot that is below a position. To have waited
+// for the position is not enough: a server that fails over may be behind where it
+// was.
+func demanding(ctx context.Context, position int64) context.Context {
+	return context.WithValue(ctx, demandKey{}, position)
+}
+
 // read runs queries in one snapshot and one round trip, and returns the
 // position of that snapshot.
 func (c *catalogue) read(ctx context.Context, ask func(*pgx.Batch)) (int64, error) {
@@ -101,7 +112,12 @@ func (c *catalogue) read(ctx context.Context, ask func(*pgx.Batch)) (int64, erro
 	batch.Queue("SELECT position FROM checkpoint").QueryRow(func(row pgx.Row) error { return row.Scan(&position) })
 	ask(batch)
 	batch.Queue("COMMIT")
-	if err := c.db.SendBatch(ctx, batch).Close(); err != nil {
+	err := c.db.SendBatch(ctx, batch).Close()
+	if demanded, _ := ctx.Value(demandKey{}).(int64); position < demanded && (err == nil || errors.Is(err, errNotThere)) {
+		c.fell(position)
+		return position, &behindError{wanted: demanded}
+	}
+	if err != nil {
 		if errors.Is(err, errNotThere) {
 			return position, errNotThere
 		}

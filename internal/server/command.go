@@ -44,6 +44,9 @@ type decision struct {
 	entity   uuid.UUID
 	event    *eventlog.NewEvent
 	position int64 // of the database that the decision was made on
+	// partial says that some of what was asked for is like this already and no
+	// part of the event.
+	partial bool
 }
 
 // submit carries a command out at most once for each key. The key is looked up
@@ -75,14 +78,14 @@ func (s *Server) submit(ctx context.Context, c command, decide func(context.Cont
 	return Receipt{ID: decided.entity, Changed: true, Position: position}, nil
 }
 
-// decideCurrently takes a refusal, or "nothing to change", only from a database
-// that has seen every write acknowledged so far. Otherwise an album would be
-// refused because its new reciter is on its way, and a change that takes back
-// the last one would be dropped because that one is. What is to be recorded
-// needs no such care: projectors are total.
+// decideCurrently takes a refusal, or that all or some of it is nothing to
+// change, only from a database that has seen every write acknowledged so far.
+// Otherwise an album would be refused because its new reciter is on its way, and
+// a change that takes back the last one would be dropped because that one is.
+// What is recorded as it was asked for needs no such care: projectors are total.
 func (s *Server) decideCurrently(ctx context.Context, decide func(context.Context) (decision, error)) (decision, error) {
 	decided, err := decide(ctx)
-	if err != nil && !isRefusal(err) || err == nil && decided.event != nil {
+	if err != nil && !isRefusal(err) || err == nil && decided.event != nil && !decided.partial {
 		return decided, err
 	}
 	head, headErr := s.pen.log.Head(ctx, s.pen.source)
@@ -95,7 +98,7 @@ func (s *Server) decideCurrently(ctx context.Context, decide func(context.Contex
 	if err := s.await(ctx, head); err != nil {
 		return decision{}, err
 	}
-	return decide(ctx)
+	return decide(demanding(ctx, head))
 }
 
 func isRefusal(err error) bool {
@@ -132,6 +135,13 @@ func receiptOf(event *recorded) Receipt {
 		return Receipt{}
 	}
 	return Receipt{ID: event.payload.ID, Changed: true, Position: event.position}
+}
+
+// change is a decision to record the part of what was asked for that is not so
+// already.
+func (c command) change(entity uuid.UUID, position int64, part library.Changes, make func(uuid.UUID, library.Changes) (eventlog.NewEvent, error)) (decision, error) {
+	event, err := make(entity, part)
+	return decision{entity: entity, position: position, event: &event, partial: len(part) < len(c.attributes)}, err
 }
 
 // appendEvent is a decision to record an event.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -236,4 +237,42 @@ func TestACommandWaitsForThePositionItNames(t *testing.T) {
 	if events := w.events(); len(events) != 1 {
 		t.Errorf("the log has %d events", len(events))
 	}
+}
+
+// What a change leaves out, because it is so already, may have become so by a
+// database that lags: then it would be lost.
+func TestAPartOfAChangeIsLeftOutOnACurrentDatabaseOnly(t *testing.T) {
+	w := newWorld(t)
+	reciter := w.reciter("Nadeem", "nadeem")
+	album := "/v1/reciters/nadeem/albums/" + w.album(reciter, "Old", "1998").String()
+	w.expect(200, "PATCH", "/v1/reciters/nadeem", `{"name": "Ali"}`)
+	w.expect(503, "PATCH", "/v1/reciters/nadeem", `{"name": "Nadeem", "description": "new"}`)
+	w.expect(200, "PATCH", album, `{"title": "New"}`)
+	w.expect(503, "PATCH", album, `{"title": "Old", "year": "2000"}`)
+
+	postgres.Exec(t, nameOf(w.database), "UPDATE reciters SET name = 'Ali', slug = 'ali'", "UPDATE albums SET title = 'New'")
+	w.reach(2)
+	w.expect(200, "PATCH", "/v1/reciters/ali", `{"name": "Nadeem", "description": "new"}`)
+	if changes := w.events()[2].Payload["attributes"]; !reflect.DeepEqual(changes, map[string]any{"name": "Nadeem", "description": "new"}) {
+		t.Errorf("recorded %v", changes)
+	}
+	w.reach(3)
+	w.expect(200, "PATCH", strings.Replace(album, "nadeem", "ali", 1), `{"title": "New", "year": "2000"}`)
+	if changes := w.events()[3].Payload["attributes"]; !reflect.DeepEqual(changes, map[string]any{"year": "2000"}) {
+		t.Errorf("recorded %v", changes)
+	}
+}
+
+// A server that is demoted, or whose disk is full, takes writes again later or
+// elsewhere.
+func TestASourceThatIsReadOnlyIsAway(t *testing.T) {
+	w := newWorld(t)
+	w.reciter("Nadeem", "nadeem")
+	postgres.Exec(t, "postgres", "ALTER ROLE "+w.role+" SET default_transaction_read_only = on")
+	w.server.pen.source.Reset()
+	if r := w.expect(503, "POST", "/v1/reciters", `{"name": "Ali"}`); r.header.Get("Retry-After") == "" {
+		t.Error("without Retry-After")
+	}
+	postgres.Exec(t, "postgres", "ALTER ROLE "+w.role+" RESET default_transaction_read_only")
+	w.expect(201, "POST", "/v1/reciters", `{"name": "Ali"}`)
 }

@@ -31,7 +31,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)
+		// An operation's own time begins when its body is there.
+		ctx, cancel := context.WithTimeout(r.Context(), imageReadTimeout+s.options.RequestTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 		recorder := &recorder{ResponseWriter: w}

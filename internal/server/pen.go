@@ -50,12 +50,14 @@ type recordedPayload struct {
 }
 
 // append writes one event. A connection that breaks leaves open whether the
-// event is in the log; because its id is unique, trying again is safe.
+// event is in the log; because its id is unique, trying again is safe. It is done
+// over a new connection, which may come to another server.
 func (p *pen) append(ctx context.Context, event eventlog.NewEvent) (int64, error) {
 	position, err := p.attempt(ctx, event)
 	if err == nil || !isOutage(err) || ctx.Err() != nil {
 		return position, err
 	}
+	p.source.Reset()
 	position, err = p.attempt(ctx, event)
 	if errors.Is(err, errDuplicate) {
 		first, err := p.mustFind(ctx, event.ID)

@@ -87,8 +87,12 @@ func elsewhere(wrote bool) error {
 		"taken its place; send the command again to the Service of the live version"), http.Header{"Retry-After": {again}, "Connection": {"close"}})
 }
 
-// isOutage tells a database that is away, starting, stopping or overloaded from
-// a fault of the request.
+// readOnly is the SQLSTATE of a server that takes no writes: a primary that was
+// demoted, or one whose disk is full.
+const readOnly = "25006"
+
+// isOutage tells a database that is away, starting, stopping, read only or
+// overloaded from a fault of the request.
 func isOutage(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return true
@@ -99,7 +103,7 @@ func isOutage(err error) bool {
 		case "08", "53", "57", "28", "3D": // connection, resources, operator, authorisation, no such database
 			return true
 		}
-		return false
+		return refused.Code == readOnly
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

@@ -171,3 +171,20 @@ func TestAddressesThatAreNotThere(t *testing.T) {
 		t.Error("/ does not lead to the documents")
 	}
 }
+
+// A version's server that failed over may have lost the last chunks, which the
+// follower brings again.
+func TestAPositionThatWasLostIsWaitedForAgain(t *testing.T) {
+	w := newWorld(t)
+	w.reciter("Nadeem", "nadeem")
+	w.reach(100)
+	w.expect(200, "GET", "/v1/reciters/nadeem", "", "Nawhas-Position", "100")
+	w.reach(95)
+	for range 2 {
+		w.expect(503, "GET", "/v1/reciters/nadeem", "", "Nawhas-Position", "98")
+		w.expect(503, "GET", "/v1/reciters/nobody", "", "Nawhas-Position", "98")
+	}
+	w.expect(200, "GET", "/v1/reciters/nadeem", "", "Nawhas-Position", "95")
+	w.reach(98)
+	w.expect(200, "GET", "/v1/reciters/nadeem", "", "Nawhas-Position", "98")
+}

@@ -126,8 +126,7 @@ func (s *Server) modifyReciter(ctx context.Context, in *changedReciter) (*receip
 				return decision{}, err
 			}
 		}
-		event, err := library.NewReciterModified(reciter.ID, changes)
-		return appendEvent(reciter.ID, position, event, err)
+		return c.change(reciter.ID, position, changes, library.NewReciterModified)
 	}))
 }
 

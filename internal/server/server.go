@@ -39,7 +39,7 @@ type Options struct {
 	Uploads *blob.Bucket
 	// ReadWait bounds how long a request waits for a position.
 	ReadWait time.Duration
-	// RequestTimeout bounds a whole request.
+	// RequestTimeout bounds a request, from when its body is there.
 	RequestTimeout time.Duration
 	// ShutdownDelay is how long a stopping server goes on accepting work, so
 	// that routes to it can disappear first; DrainTimeout bounds what follows.
@@ -74,6 +74,7 @@ func New(options Options) (*Server, error) {
 		pen:       newPen(options.Log, options.Source),
 	}
 	s.tide = newTide(s.catalogue.position, tideInterval)
+	s.catalogue.fell = s.tide.fall
 	s.metrics = newMetrics(options.Version, s)
 	mux := http.NewServeMux()
 	s.api = humago.New(mux, apiConfig(options.Version))

@@ -60,6 +60,14 @@ func (t *tide) enter(position int64) *waiter {
 	return w
 }
 
+// fall notes that the database is at a lower position than it was: its server
+// lost what was not on the disk yet.
+func (t *tide) fall(position int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen = min(t.seen, position)
+}
+
 func (t *tide) watch() {
 	for {
 		// A read that hangs must not outlive its waiters by much.

@@ -2,10 +2,13 @@ package server
 
 import (
 	"bytes"
+	"io"
 	"mime/multipart"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -116,5 +119,28 @@ func TestStorageOfUploads(t *testing.T) {
 		if _, err := OpenUploads(t.Context(), url); err == nil {
 			t.Errorf("%s was opened", url)
 		}
+	}
+}
+
+// What a request may take does not begin before all of it is there.
+func TestAnUploadMayComeSlowly(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.RequestTimeout = 500 * time.Millisecond })
+	w.reciter("Nadeem", "nadeem")
+	picture := pngOf(t, 5)
+	body, writer := io.Pipe()
+	go func() {
+		_, _ = writer.Write(picture[:8])
+		time.Sleep(time.Second)
+		_, _ = writer.Write(picture[8:])
+		_ = writer.Close()
+	}()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, w.url+"/v1/reciters/nadeem/avatar", body)
+	must(t, err)
+	request.Header.Set("Content-Type", "image/png")
+	response, err := http.DefaultTransport.RoundTrip(request)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("answered %d", response.StatusCode)
 	}
 }
