@@ -298,3 +298,25 @@ func TestADescriptionIsReadAsItIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Positions of type integer are as good as any: a reader without an end asks for
+// more than they can be.
+func TestALogWhosePositionsAreIntegersIsRead(t *testing.T) {
+	conn := connect(t, server.Database(t))
+	if err := events.Init(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, conn, "ALTER TABLE events ALTER COLUMN position TYPE integer")
+	for n := range 3 {
+		if _, err := events.Append(t.Context(), conn, newEvent(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := events.Reader(conn, 1).Next(t.Context(), eventlog.Limit{Events: 10})
+	if err != nil || len(found) != 2 {
+		t.Errorf("after the first come %v: %v", found, err)
+	}
+	if watermark, err := events.Watermark(t.Context(), conn); err != nil || watermark != 3 {
+		t.Errorf("the watermark is %d: %v", watermark, err)
+	}
+}

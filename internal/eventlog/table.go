@@ -67,9 +67,9 @@ func newStatements(t Table) statements {
 			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[]) WITH ORDINALITY AS e(id, name, payload, version, n)
 			ORDER BY e.n RETURNING %s::bigint`, relation, columns, unnested, position),
 		head:     fmt.Sprintf("SELECT coalesce(max(%s), 0)::bigint FROM %s", position, relation),
-		headUpTo: fmt.Sprintf("SELECT coalesce(max(%[1]s), 0)::bigint FROM %[2]s WHERE %[1]s <= $1", position, relation),
+		headUpTo: fmt.Sprintf("SELECT coalesce(max(%[1]s), 0)::bigint FROM %[2]s WHERE %[1]s <= $1::bigint", position, relation),
 		read: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s, %[3]s::text, %[4]s, %[5]s::text, %[6]s FROM %[7]s
-			WHERE %[1]s > $1 AND %[1]s <= $2 ORDER BY %[1]s LIMIT $3`, position, t.idExpression(), name, t.versionExpression(), quote(t.Payload), t.timeExpression(), relation),
+			WHERE %[1]s > $1::bigint AND %[1]s <= $2::bigint ORDER BY %[1]s LIMIT $3`, position, t.idExpression(), name, t.versionExpression(), quote(t.Payload), t.timeExpression(), relation),
 		holders: fmt.Sprintf(`SELECT DISTINCT l.virtualtransaction, coalesce(l.pid, 0),
 				coalesce(a.usename::text, p.owner::text, ''), coalesce(a.xact_start, p.prepared), l.pid IS NULL
 			FROM pg_locks l
@@ -80,7 +80,7 @@ func newStatements(t Table) statements {
 			WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND l.relation = %s
 				AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, regclass),
 		sequence: fmt.Sprintf("SELECT pg_get_serial_sequence(%s, %s)", literal(relation), literal(t.Position)),
-		marks: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s FROM %[3]s WHERE %[1]s BETWEEN $1 AND $2 ORDER BY %[1]s LIMIT $3`,
+		marks: fmt.Sprintf(`SELECT %[1]s::bigint, %[2]s FROM %[3]s WHERE %[1]s BETWEEN $1::bigint AND $2::bigint ORDER BY %[1]s LIMIT $3`,
 			position, t.idExpression(), relation),
 		writers:     writersQuery(regclass),
 		copyColumns: copied,

@@ -49,7 +49,7 @@ func (s *session) finishTables(ctx context.Context) error {
 	for range finishers {
 		group.Go(func() error {
 			conn, err := s.dial(ctx, "the version's database", s.Database,
-				map[string]string{"maintenance_work_mem": "128MB"})
+				map[string]string{"maintenance_work_mem": "128MB", "lock_timeout": "0"})
 			if err != nil {
 				return err
 			}

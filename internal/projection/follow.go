@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,10 @@ const (
 	longestPause  = 100 * time.Millisecond
 	headEvery     = 500 * time.Millisecond
 	// lull is how long no event must have come to speak of a pause.
-	lull         = 20 * time.Millisecond
-	longestRetry = 5 * time.Second
+	lull = 20 * time.Millisecond
+	// shortestRetry and longestRetry are before another session is tried.
+	shortestRetry = 100 * time.Millisecond
+	longestRetry  = 5 * time.Second
 )
 
 // Follow keeps a complete database current until the context ends, which is
@@ -52,13 +55,18 @@ func Follow(ctx context.Context, o Options) (Result, error) {
 // wrong address is told at once.
 func (r *run) follow(ctx context.Context) error {
 	connected := false
-	retry := 100 * time.Millisecond
+	retry := shortestRetry
 	for {
+		began := time.Now()
 		s, err := r.open(ctx)
 		if err == nil {
-			connected, retry = true, 100*time.Millisecond
+			connected = true
 			err = s.follow(ctx)
 			s.close()
+		}
+		// A session that fails as soon as it is there is no success.
+		if time.Since(began) > longestRetry {
+			retry = shortestRetry
 		}
 		if err == nil || !connected || !passing(err) {
 			return err
@@ -105,6 +113,9 @@ type follower struct {
 	secured int64
 	// When the head was last read, and the version's database last touched.
 	headAt, touchedAt time.Time
+	// heldAt is the position at which writers hold the follower up, since heldSince.
+	heldAt    int64
+	heldSince time.Time
 }
 
 func (f *follower) follow(ctx context.Context) error {
@@ -265,19 +276,25 @@ func (f *follower) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.waiting(longest(held))
+	f.waiting(f.tooLong(held, time.Now()))
 	return nil
 }
 
-// longest names the holder that has kept the follower waiting for too long, if
-// there is one.
-func longest(held []eventlog.Holder) string {
-	for _, h := range held {
-		if h.Age() > patience {
-			return h.String()
-		}
+// tooLong names a writer that has kept the follower at one position for too
+// long, if there is one. How old its transaction is the follower's role may not
+// see.
+func (f *follower) tooLong(held []eventlog.Holder, now time.Time) string {
+	if len(held) == 0 {
+		f.heldSince = time.Time{}
+		return ""
 	}
-	return ""
+	if position := f.log.Position(); f.heldSince.IsZero() || position != f.heldAt {
+		f.heldAt, f.heldSince = position, now
+	}
+	if now.Sub(f.heldSince) <= patience {
+		return ""
+	}
+	return slices.MaxFunc(held, func(a, b eventlog.Holder) int { return cmp.Compare(a.Age(), b.Age()) }).String()
 }
 
 // passing tells whether an error may be gone after a while without anyone
