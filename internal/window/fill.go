@@ -25,6 +25,10 @@ type Progress struct {
 	Scans int64
 }
 
+// asText has two sessions write and read text alike, whatever their databases'
+// and roles' own settings: rows pass from one to the other as text.
+const asText = "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET client_encoding = 'UTF8'"
+
 // unsettled stands for the scans of a window that is not filled, or was just
 // filled.
 const unsettled = -1
@@ -40,6 +44,11 @@ func (p Progress) Done() bool { return p.Filled >= p.Until }
 func (d *Database) Fill(ctx context.Context, source *pgx.Conn, w Window, skip []uuid.UUID, patience time.Duration) (Progress, error) {
 	var p Progress
 	err := d.within(ctx, func(conn *pgx.Conn) error {
+		for _, c := range []*pgx.Conn{source, conn} {
+			if _, err := c.Exec(ctx, asText); err != nil {
+				return fmt.Errorf("agree on how rows are written as text: %w", err)
+			}
+		}
 		var err error
 		if p, err = d.begin(ctx, conn, w); err != nil {
 			return err

@@ -233,3 +233,15 @@ func TestALogWithATypeOfItsOwnIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Rows pass as text, and each side may have its own idea of how to write a date.
+func TestAWindowHasTheDatesOfTheLog(t *testing.T) {
+	s := newShown(t, 3)
+	s.execute(s.source, "SET datestyle = 'SQL, DMY'")
+	s.fill(window.Window{Round: 1, From: 0, Until: 3})
+	var same bool
+	s.must(connect(t, server.URLAs("postgres", "", s.database.Name())).QueryRow(t.Context(), "SELECT bool_and(created_at = '2024-04-06 12:00:00') FROM stored_events").Scan(&same))
+	if !same {
+		t.Error("days and months have changed places")
+	}
+}
