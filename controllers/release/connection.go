@@ -85,7 +85,7 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 		query.Set("sslmode", "verify-full")
 	}
 	parsed.RawQuery = query.Encode()
-	config, err := pgx.ParseConfig(parsed.String())
+	config, err := pgx.ParseConfig(verifying(*parsed, ca))
 	if err != nil {
 		return nil, errors.New("is not a connection URL that Postgres understands; write postgres://user:password@host:port/database?sslmode=…")
 	}
@@ -93,6 +93,9 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 		return nil, errors.New("names no user or no database; write postgres://user:password@host:port/database")
 	}
 	if len(ca) > 0 {
+		if mode := query.Get("sslmode"); mode == "prefer" || mode == "allow" {
+			return nil, fmt.Errorf("goes on without TLS when it must (sslmode=%s) although caSecretKeyRef is set; write sslmode=verify-full", mode)
+		}
 		if config.TLSConfig == nil {
 			return nil, errors.New("turns TLS off (sslmode=disable) although caSecretKeyRef is set; remove one of them")
 		}
@@ -105,6 +108,16 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 	// A server that does not answer must not hold up a pass for long.
 	config.ConnectTimeout = connectTimeout
 	return &connection{url: parsed, ca: ca, config: config}, nil
+}
+
+// verifying is the URL with which the certificate is checked when there is an
+// authority for it: as in libpq, sslmode=require means verify-ca then.
+func verifying(u url.URL, ca []byte) string {
+	if query := u.Query(); len(ca) > 0 && query.Get("sslmode") == "require" {
+		query.Set("sslmode", "verify-ca")
+		u.RawQuery = query.Encode()
+	}
+	return u.String()
 }
 
 // as is the connection of another role, to the given database or the same one.

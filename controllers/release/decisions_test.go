@@ -1,6 +1,8 @@
 package release
 
 import (
+	"encoding/pem"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -194,6 +196,32 @@ func TestAConnectionThatCannotBeUsedIsRefusedWithoutItsPassword(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error repeats the password: %v", err)
+		}
+	}
+}
+
+// An authority is of no use with a mode that does not ask it.
+func TestAnAuthorityIsAskedWheneverThereIsOne(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for _, mode := range []string{"require", "verify-ca", "verify-full", ""} {
+		text := "postgres://admin:secret@db.example/source"
+		if mode != "" {
+			text += "?sslmode=" + mode
+		}
+		c, err := parseConnection(text, authority)
+		if err != nil {
+			t.Errorf("%q: %v", mode, err)
+			continue
+		}
+		if c.config.TLSConfig.InsecureSkipVerify && c.config.TLSConfig.VerifyPeerCertificate == nil {
+			t.Errorf("%q does not look at the certificate", mode)
+		}
+	}
+	for _, mode := range []string{"disable", "allow", "prefer"} {
+		if _, err := parseConnection("postgres://admin:secret@db.example/source?sslmode="+mode, authority); err == nil || !strings.Contains(err.Error(), mode) {
+			t.Errorf("%s: %v", mode, err)
 		}
 	}
 }

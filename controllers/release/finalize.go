@@ -16,8 +16,8 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
-// giveUpAfter bounds how long a deletion waits for a server that does not
-// answer: a finalizer must not hold a namespace for ever.
+// giveUpAfter bounds for how long a deletion fails again and again, as when a
+// server does not answer: a finalizer must not hold a namespace for ever.
 const giveUpAfter = 10 * time.Minute
 
 // finalize takes the versions' rights away and, with deletionPolicy Delete,
@@ -27,13 +27,16 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 		return ctrl.Result{}, nil
 	}
 	left, err := r.takeAway(ctx, s)
+	if err == nil {
+		r.failing.Delete(s.key())
+	}
 	switch {
 	case errors.Is(err, errBusy):
 		return ctrl.Result{}, err
 	case err == nil && left == "":
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil && r.hopeless(ctx, s, err):
-		r.event(s, eventWarning, "LeftBehind", "deleted without touching the servers, databases and roles are as they were: "+shorten(err.Error()))
+		r.event(s, eventWarning, "LeftBehind", "deleted with what is left of its databases and roles, because they could not be taken away: "+shorten(err.Error()))
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil:
 		left = explain(err).message
@@ -103,7 +106,7 @@ func (r *Reconciler) forbidAll(ctx context.Context, s *scope) error {
 
 // hopeless reports whether waiting is of no use: the Secret with the connection
 // is gone, as in a namespace that is being deleted, the source knows nothing of
-// the release, or the server has not answered for too long.
+// the release, or it has failed for too long.
 func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 	if errors.Is(err, ledger.ErrSuperseded) {
 		return false
@@ -118,7 +121,8 @@ func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 	if getErr := r.Client.Get(ctx, client.ObjectKey{Name: s.release.Namespace}, namespace); getErr == nil && !namespace.DeletionTimestamp.IsZero() {
 		return true
 	}
-	return s.now.Sub(s.release.DeletionTimestamp.Time) > giveUpAfter
+	since, _ := r.failing.LoadOrStore(s.key(), s.now)
+	return s.now.Sub(since.(time.Time)) > giveUpAfter
 }
 
 func (r *Reconciler) release(ctx context.Context, s *scope) error {
@@ -126,6 +130,7 @@ func (r *Reconciler) release(ctx context.Context, s *scope) error {
 	r.suitable.Delete(s.key())
 	r.claimed.Delete(s.key())
 	r.displaced.Delete(s.key())
+	r.failing.Delete(s.key())
 	before := s.release.DeepCopy()
 	controllerutil.RemoveFinalizer(s.release, v1alpha1.Finalizer)
 	err := r.Client.Patch(ctx, s.release, client.MergeFrom(before))

@@ -44,7 +44,7 @@ type observation struct {
 // is to return, and they take it there as any other.
 func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 	live := s.live()
-	if live == nil || live.Held != nil || live.LiveSince == nil || !live.Passed(v1alpha1.ConditionSwitched) || live.Passed(observed) {
+	if live == nil || live.Held != nil || live.LiveSince == nil || live.Passed(observed) {
 		return passed(""), nil
 	}
 	until := s.observedUntil(live)

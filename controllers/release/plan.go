@@ -34,9 +34,11 @@ type plan struct {
 
 	// pinned is the image that built the version's database, once there is one.
 	pinned string
-	// frozen is the plan as it was kept, and digest tells it from others.
-	frozen []byte
-	digest string
+	// frozen is the plan as it was kept, and digest tells it from others. The
+	// newest one of a version has the highest revision.
+	frozen   []byte
+	digest   string
+	revision int64
 }
 
 func planOf(spec *v1alpha1.NawhasReleaseSpec) *plan {
@@ -47,6 +49,11 @@ func planOf(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	}
 	return &plan{Version: spec.Version, Image: spec.Image, Migrate: spec.Migrate, Replay: spec.Replay, Verify: spec.Verify, Workloads: spec.Workloads,
 		Env: spec.Env, EnvFrom: spec.EnvFrom}
+}
+
+// has reports whether the plan has a workload of that name.
+func (p *plan) has(workload string) bool {
+	return slices.ContainsFunc(p.Workloads, func(w v1alpha1.Workload) bool { return w.Name == workload })
 }
 
 // image is the full name of the version's image: the one that built its
@@ -132,34 +139,87 @@ func (s *scope) refusedImage() *outcome {
 
 // loadPlans freezes the plan of spec.version and reads those of the others.
 func (r *Reconciler) loadPlans(ctx context.Context, s *scope) error {
-	present := planOf(&s.release.Spec)
-	if err := r.freeze(ctx, s, present); err != nil {
+	kept, err := r.keptPlans(ctx, s)
+	if err != nil {
 		return err
 	}
+	s.plans = map[string]*plan{}
+	for version, p := range kept {
+		s.plans[version] = p.current(&s.release.Spec)
+	}
+	present, latest := planOf(&s.release.Spec), latestOf(kept)
+	if kept[present.Version] != nil && s.hasBeenLive(present.Version) {
+		if carried, err := present.carriedOver(latest, &s.release.Spec); carried || err != nil {
+			return err
+		}
+	}
+	s.plans[present.Version] = present
+	return r.freeze(ctx, s, present, latest)
+}
+
+// keptPlans are the newest frozen plans of all versions.
+func (r *Reconciler) keptPlans(ctx context.Context, s *scope) (map[string]*plan, error) {
 	var frozen appsv1.ControllerRevisionList
-	err := r.Client.List(ctx, &frozen, r.own(s)...)
-	if err != nil {
-		return fmt.Errorf("list ControllerRevisions: %w", err)
+	if err := r.Client.List(ctx, &frozen, r.own(s)...); err != nil {
+		return nil, fmt.Errorf("list ControllerRevisions: %w", err)
 	}
-	s.plans = map[string]*plan{present.Version: present}
-	newest := map[string]int64{}
+	newest := map[string]*plan{}
 	for i := range frozen.Items {
-		revision := &frozen.Items[i]
-		old, err := thawed(revision.Data.Raw)
+		p, err := thawed(frozen.Items[i].Data.Raw)
 		if err != nil {
-			return fmt.Errorf("read ControllerRevision %s: %w", revision.Name, err)
+			return nil, fmt.Errorf("read ControllerRevision %s: %w", frozen.Items[i].Name, err)
 		}
-		if old.Version != present.Version && revision.Revision > newest[old.Version] {
-			newest[old.Version] = revision.Revision
-			s.plans[old.Version] = old.current(&s.release.Spec)
+		p.revision = frozen.Items[i].Revision
+		if newest[p.Version] == nil || p.revision > newest[p.Version].revision {
+			newest[p.Version] = p
 		}
 	}
-	return nil
+	return newest, nil
+}
+
+// latestOf is the plan that the spec asked for last, nil when there is none.
+func latestOf(plans map[string]*plan) *plan {
+	var latest *plan
+	for _, p := range plans {
+		if latest == nil || p.revision > latest.revision || p.revision == latest.revision && p.Version > latest.Version {
+			latest = p
+		}
+	}
+	return latest
+}
+
+// carriedOver reports whether a plan is another version's, which the spec asked
+// for last, but for the version: only spec.version was changed, and a version that
+// was there before keeps its own.
+func (p *plan) carriedOver(latest *plan, spec *v1alpha1.NawhasReleaseSpec) (bool, error) {
+	if latest == nil || latest.Version == p.Version {
+		return false, nil
+	}
+	other := latest.current(spec)
+	other.Version = p.Version
+	asOther, err := json.Marshal(other)
+	if err != nil {
+		return false, fmt.Errorf("encode the plan of version %s: %w", latest.Version, err)
+	}
+	own, err := json.Marshal(p.current(spec))
+	if err != nil {
+		return false, fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
+	}
+	return string(asOther) == string(own), nil
+}
+
+// hasBeenLive reports whether the status has the version as one that is or was
+// live.
+func (s *scope) hasBeenLive(version string) bool {
+	return slices.ContainsFunc(s.release.Status.Versions, func(v v1alpha1.VersionStatus) bool {
+		return v.Version == version && (v.Role == v1alpha1.RoleLive || v.Role == v1alpha1.RoleWarm)
+	})
 }
 
 // freeze keeps the plan in a ControllerRevision named after its content. What
-// it holds cannot be changed: a corrected plan is another, newer revision.
-func (r *Reconciler) freeze(ctx context.Context, s *scope, p *plan) error {
+// it holds cannot be changed: a corrected plan is another, newer revision, and one
+// that is taken back to what it was becomes the newest again.
+func (r *Reconciler) freeze(ctx context.Context, s *scope, p, latest *plan) error {
 	data, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
@@ -168,7 +228,7 @@ func (r *Reconciler) freeze(ctx context.Context, s *scope, p *plan) error {
 	name := objectName(s.release.Name, p.Version, "plan", p.digest)
 	existing := &appsv1.ControllerRevision{}
 	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
-	if err == nil {
+	if err == nil && (latest == nil || existing.Revision >= latest.revision) {
 		return nil
 	}
 	if client.IgnoreNotFound(err) != nil {
@@ -231,7 +291,7 @@ func (r *Reconciler) restorePlan(ctx context.Context, s *scope, v *ledger.Versio
 	if err != nil {
 		return fmt.Errorf("read the plan of version %s in the ledger: %w", v.Version, err)
 	}
-	if err := r.freeze(ctx, s, p); err != nil {
+	if err := r.freeze(ctx, s, p, nil); err != nil {
 		return err
 	}
 	p = p.current(&s.release.Spec)

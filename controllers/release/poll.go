@@ -190,10 +190,13 @@ func (p *poller) judge(err error, silent bool) {
 	p.failures++
 	p.log.V(1).Info("the server was not looked at", "problem", err.Error(), "failures", p.failures)
 	_, answered := errors.AsType[*pgconn.PgError](err)
-	if !answered {
+	if answered {
+		// What is wrong there now is for passes to tell.
+		p.server.answered()
+	} else {
 		p.disconnect()
 	}
-	news := p.failures == 2 || p.failures > 2 && !answered && !p.server.silent()
+	news := p.failures == 2 || silent && answered || p.failures > 2 && !answered && !silent
 	if !news {
 		return
 	}

@@ -74,6 +74,8 @@ type Reconciler struct {
 	claimed sync.Map
 	// displaced are the releases that another operator has taken over.
 	displaced sync.Map
+	// failing are the releases whose deletion fails, and since when.
+	failing sync.Map
 }
 
 // Settings are what an installation may choose. The zero value is not valid:

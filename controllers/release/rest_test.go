@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -438,5 +440,26 @@ func TestAServerThatStopsAnsweringLeavesTheStatusAlone(t *testing.T) {
 			_, err = w.pass()
 			w.must(err)
 		})
+	}
+}
+
+// A server that was silent and now refuses is not silent any more: passes tell
+// what is wrong with it.
+func TestAServerThatRefusesAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	look := w.turns()
+	w.rest()
+	look(ledgerTurn)
+	for _, p := range w.reconciler.pollers.running {
+		p.server.fellSilent(errors.New("connection refused"))
+		p.judge(&pgconn.PgError{Code: "28P01", Message: "password authentication failed"}, p.server.silent())
+		if p.server.silent() {
+			t.Errorf("%s is still taken for silent", p.server.address())
+		}
+	}
+	if woken := look(ledgerTurn); len(woken) == 0 {
+		t.Error("nobody is woken")
 	}
 }

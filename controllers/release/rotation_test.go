@@ -203,6 +203,23 @@ func TestDeletedWorkloadsArePutBack(t *testing.T) {
 	}
 }
 
+// What a version's pods connect with is renewed also while the release waits for a
+// word from people: pods never get ahead of their Secret.
+func TestAPasswordChangesWhileNothingElseDoes(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Suspend = true })
+	w.settle()
+	old := w.secretOf("3.1.2", appSide)
+
+	w.must(cluster.Delete(t.Context(), old))
+	w.settle()
+
+	w.servesWith(w.secretOf("3.1.2", appSide))
+	w.refuses(string(old.Data["NAWHAS_DATABASE_URL"]))
+}
+
 // A namespace goes with its Secrets; no server is asked then.
 func TestANamespaceThatIsDeletedIsNotHeldUp(t *testing.T) {
 	w := newWorld(t)
@@ -212,6 +229,29 @@ func TestANamespaceThatIsDeletedIsNotHeldUp(t *testing.T) {
 	w.must(cluster.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}))
 	w.must(cluster.Delete(t.Context(), release))
 
+	w.untilGone()
+
+	if !w.recorded("LeftBehind") {
+		t.Error("nobody is told what was left behind")
+	}
+}
+
+// What gives a deletion up is ten minutes of failing, not that it was asked for ten
+// minutes ago: the operator may have been away.
+func TestADeletionIsNotGivenUpForOneError(t *testing.T) {
+	w := newWorld(t)
+	release := w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.must(cluster.Delete(t.Context(), release))
+	w.secret("nawhas-source", "postgres://"+w.source+":secret@127.0.0.1:1/"+w.sourceDatabase+"?sslmode=disable")
+	w.kubelet.wait(2 * giveUpAfter)
+	_, err := w.pass()
+	w.must(err)
+	if w.recorded("LeftBehind") {
+		t.Fatal("it was given up at once")
+	}
+
+	w.kubelet.wait(2 * giveUpAfter)
 	w.untilGone()
 
 	if !w.recorded("LeftBehind") {

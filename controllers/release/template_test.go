@@ -1,10 +1,14 @@
 package release
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -132,4 +136,76 @@ func TestPaceOfReplacement(t *testing.T) {
 	if pace(live, live).MaxUnavailable.String() != "0" {
 		t.Error("what is live is taken away before other pods are ready")
 	}
+}
+
+// Whoever goes back by spec.version alone, as kubectl nawhas rollback does, means
+// the version as it was, not with the arguments of the one that it leaves.
+func TestAVersionThatComesBackHasItsOwnTemplate(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	own := w.deployed("3.1.2").Spec.Template.Spec.Containers[0].Args
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version = "3.2.0"
+		r.Spec.Workloads[0].Template.Spec.Containers[0].Args = []string{"serve", "--fast"}
+	})
+	w.until("live", isLive("3.2.0"))
+	w.kubelet.wait(5 * time.Second)
+
+	w.release("3.1.2")
+	w.until("back", isLive("3.1.2"))
+	w.settle()
+
+	if got := w.deployed("3.1.2").Spec.Template.Spec.Containers[0].Args; !slices.Equal(got, own) {
+		t.Errorf("it runs with %v, not with %v", got, own)
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads[0].Template.Spec.Containers[0].Args = []string{"serve", "--slow"}
+	})
+	w.settle()
+	if got := w.deployed("3.1.2").Spec.Template.Spec.Containers[0].Args; !slices.Equal(got, []string{"serve", "--slow"}) {
+		t.Errorf("corrected, it runs with %v", got)
+	}
+}
+
+// A correction that was taken back does not come back with the next version.
+func TestATemplateThatWasTakenBackStaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	own := w.deployed("3.1.2").Spec.Template.Spec.Containers[0].Args
+	for _, args := range [][]string{{"serve", "--slow"}, own} {
+		w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Workloads[0].Template.Spec.Containers[0].Args = args })
+		w.settle()
+	}
+
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
+	w.settle()
+
+	if got := w.deployed("3.1.2").Spec.Template.Spec.Containers[0].Args; !slices.Equal(got, own) {
+		t.Errorf("the version before runs with %v, not with %v", got, own)
+	}
+}
+
+// A workload that is gone from the spec is gone from the cluster, or the fence of
+// its version would wait for it.
+func TestAWorkloadThatIsRemovedIsTakenAway(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		jobs := *r.Spec.Workloads[0].DeepCopy()
+		jobs.Name, jobs.Service = "jobs", nil
+		r.Spec.Workloads = append(r.Spec.Workloads, jobs)
+	})
+	w.until("live", isLive("3.1.2"))
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Workloads = r.Spec.Workloads[:1] })
+	w.settle()
+
+	var found appsv1.DeploymentList
+	w.must(cluster.List(t.Context(), &found, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "jobs"}))
+	if len(found.Items) != 0 {
+		t.Errorf("%d Deployments of it are left", len(found.Items))
+	}
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
 }

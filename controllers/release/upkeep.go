@@ -115,7 +115,7 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
 	follower := need.follower || v.Passed(v1alpha1.ConditionReplayed)
 	workloads := need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm
-	if (follower || workloads) && v != s.target {
+	if follower || workloads {
 		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
 			return err
 		}

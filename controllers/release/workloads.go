@@ -88,6 +88,28 @@ func (r *Reconciler) ensureWorkloads(ctx context.Context, s *scope, v *ledger.Ve
 			return err
 		}
 	}
+	return r.removeFormerWorkloads(ctx, s, v, p)
+}
+
+// removeFormerWorkloads takes away the pods of workloads that a version's plan
+// had before it was corrected.
+func (r *Reconciler) removeFormerWorkloads(ctx context.Context, s *scope, v *ledger.Version, p *plan) error {
+	for i := range s.deployments {
+		d := &s.deployments[i]
+		name := d.Labels[v1alpha1.LabelWorkload]
+		if !isWorkloadOf(d.Labels, v) || p.has(name) || !d.DeletionTimestamp.IsZero() || !s.owns(d) {
+			continue
+		}
+		if err := r.removeAutoscaler(ctx, s, v, name); err != nil {
+			return err
+		}
+		if err := r.removeBudget(ctx, s, v, name); err != nil {
+			return err
+		}
+		if err := r.remove(ctx, d); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
