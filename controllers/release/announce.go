@@ -60,5 +60,5 @@ func announced(condition metav1.Condition) string {
 }
 
 func (r *Reconciler) event(s *scope, kind, reason, message string) {
-	r.Recorder.Eventf(s.release, nil, kind, reason, reason, "%s", message)
+	r.Recorder.Eventf(s.release, nil, kind, reason, reason, "%s", shorten(message))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -197,6 +198,18 @@ func TestAConnectionThatCannotBeUsedIsRefusedWithoutItsPassword(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error repeats the password: %v", err)
 		}
+	}
+}
+
+// The API server counts the bytes of an Event's note.
+func TestALongMessageFitsIntoAnEvent(t *testing.T) {
+	for _, message := range []string{strings.Repeat("x", 2000), strings.Repeat("نوحہ ", 400), "x" + strings.Repeat("نوحہ ", 400)} {
+		if short := shorten(message); len(short) > 1024 || len(short) < 1000 || !utf8.ValidString(short) || !strings.HasSuffix(short, "…") {
+			t.Errorf("%d bytes: %q", len(short), short)
+		}
+	}
+	if shorten("short") != "short" {
+		t.Error("a short message is changed")
 	}
 }
 

@@ -36,7 +36,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	case err == nil && left == "":
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil && r.hopeless(ctx, s, err):
-		r.event(s, eventWarning, "LeftBehind", "deleted with what is left of its databases and roles, because they could not be taken away: "+shorten(err.Error()))
+		r.event(s, eventWarning, "LeftBehind", "deleted with what is left of its databases and roles, because they could not be taken away: "+err.Error())
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil:
 		left = explain(err).message
@@ -117,12 +117,24 @@ func (r *Reconciler) hopeless(ctx context.Context, s *scope, err error) bool {
 	if _, foreign := errors.AsType[*ledger.ForeignError](err); foreign {
 		return true
 	}
-	namespace := &corev1.Namespace{}
-	if getErr := r.Client.Get(ctx, client.ObjectKey{Name: s.release.Namespace}, namespace); getErr == nil && !namespace.DeletionTimestamp.IsZero() {
+	if r.isEnding(ctx, s.release.Namespace) {
 		return true
 	}
 	since, _ := r.failing.LoadOrStore(s.key(), s.now)
 	return s.now.Sub(since.(time.Time)) > giveUpAfter
+}
+
+// isEnding reports whether a namespace is being deleted. It is asked of the API
+// server: a cache would watch namespaces, which the operator has no right to, and
+// never be ready.
+func (r *Reconciler) isEnding(ctx context.Context, name string) bool {
+	reader := r.Live
+	if reader == nil {
+		reader = r.Client
+	}
+	namespace := &corev1.Namespace{}
+	err := reader.Get(ctx, client.ObjectKey{Name: name}, namespace)
+	return err == nil && !namespace.DeletionTimestamp.IsZero()
 }
 
 func (r *Reconciler) release(ctx context.Context, s *scope) error {

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -100,13 +101,14 @@ func (s *scope) setCondition(condition string, status metav1.ConditionStatus, re
 	})
 }
 
-// maxMessage keeps the status small enough for etcd whatever a server says.
+// maxMessage keeps the status small enough for etcd whatever a server says, and
+// an Event's note as short as the API server takes it, which counts bytes.
 const maxMessage = 1024
 
 func shorten(message string) string {
-	runes := []rune(message)
-	if len(runes) <= maxMessage {
+	if len(message) <= maxMessage {
 		return message
 	}
-	return string(runes[:maxMessage-1]) + "…"
+	const rest = "…"
+	return strings.ToValidUTF8(message[:maxMessage-len(rest)], "") + rest
 }
