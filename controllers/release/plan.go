@@ -197,15 +197,20 @@ func (p *plan) carriedOver(latest *plan, spec *v1alpha1.NawhasReleaseSpec) (bool
 	}
 	other := latest.current(spec)
 	other.Version = p.Version
-	asOther, err := json.Marshal(other)
+	asOther, err := other.encode()
 	if err != nil {
-		return false, fmt.Errorf("encode the plan of version %s: %w", latest.Version, err)
+		return false, err
 	}
-	own, err := json.Marshal(p.current(spec))
+	own, err := p.current(spec).encode()
+	return asOther == own, err
+}
+
+func (p *plan) encode() (string, error) {
+	data, err := json.Marshal(p)
 	if err != nil {
-		return false, fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
+		return "", fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
 	}
-	return string(asOther) == string(own), nil
+	return string(data), nil
 }
 
 // hasBeenLive reports whether the status has the version as one that is or was
@@ -220,11 +225,11 @@ func (s *scope) hasBeenLive(version string) bool {
 // it holds cannot be changed: a corrected plan is another, newer revision, and one
 // that is taken back to what it was becomes the newest again.
 func (r *Reconciler) freeze(ctx context.Context, s *scope, p, latest *plan) error {
-	data, err := json.Marshal(p)
+	data, err := p.encode()
 	if err != nil {
-		return fmt.Errorf("encode the plan of version %s: %w", p.Version, err)
+		return err
 	}
-	p.frozen, p.digest = data, digestOf(data)
+	p.frozen, p.digest = []byte(data), digestOf([]byte(data))
 	name := objectName(s.release.Name, p.Version, "plan", p.digest)
 	existing := &appsv1.ControllerRevision{}
 	err = r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
@@ -237,7 +242,7 @@ func (r *Reconciler) freeze(ctx context.Context, s *scope, p, latest *plan) erro
 	revision := &appsv1.ControllerRevision{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "ControllerRevision"},
 		ObjectMeta: s.objectMeta(name, map[string]string{v1alpha1.LabelVersion: p.Version}),
-		Data:       runtime.RawExtension{Raw: data},
+		Data:       runtime.RawExtension{Raw: p.frozen},
 		Revision:   s.release.Generation,
 	}
 	return r.apply(ctx, s, revision)
