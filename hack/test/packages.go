@@ -30,7 +30,7 @@ func goTest(ctx context.Context, name string, k kind) outcome {
 	command := []string{"env"}
 	// Two packages at once: each starts servers of its own. More tests than
 	// processors, because they wait for those servers.
-	test := []string{"go", "test", "-json", "-p", "2", "-parallel", "4", "-timeout", "15m"}
+	test := []string{"go", "test", "-json", "-p", "2", "-parallel", "4", "-timeout", "25m"}
 	if race(k) {
 		command = append(command, "CGO_ENABLED=1")
 		test = append(test, "-race")
