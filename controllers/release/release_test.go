@@ -236,7 +236,7 @@ func TestACandidateCanBeSeenBeforeItIsLive(t *testing.T) {
 	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.2.0" })
 	w.until("live", isLive("3.2.0"))
 	w.settle()
-	if w.hasPreview() {
+	if w.hasService("nawhas-api-preview") {
 		t.Error("the preview is still there")
 	}
 
@@ -255,18 +255,11 @@ func TestAWayBackThatNobodyApprovesHasNoPreview(t *testing.T) {
 	w := twoVersions(t)
 	w.release("3.1.2")
 	w.until("back", func(r *v1alpha1.NawhasRelease) bool {
-		if w.hasPreview() {
+		if w.hasService("nawhas-api-preview") {
 			t.Fatal("there is one")
 		}
 		return isLive("3.1.2")(r)
 	})
-}
-
-func (w *world) hasPreview() bool {
-	w.t.Helper()
-	err := cluster.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-api-preview"}, &corev1.Service{})
-	w.must(client.IgnoreNotFound(err))
-	return err == nil
 }
 
 func TestACandidateThatLagsDoesNotGoLive(t *testing.T) {

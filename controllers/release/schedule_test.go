@@ -53,6 +53,34 @@ func twoVersionsAfter(t *testing.T, passes int) *world {
 	return w
 }
 
+// A version that is live, but that the nodes do not lead to yet, is succeeded:
+// the one before it is fenced as soon as they do, whatever the successor waits for.
+func TestASwitchComesToItsEndWhileTheNextVersionIsOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.kubelet.unwired = true
+	w.release("3.2.0")
+	w.until("live in the ledger", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.2.0" })
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Promotion.Mode = "3.3.0", v1alpha1.PromotionManual
+	})
+	awaitsApproval := func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonAwaitingApproval
+	}
+	w.until("waiting", awaitsApproval)
+	w.must(w.kubelet.append("3.1.2", 1)) // clients are still led to it
+
+	w.kubelet.unwired = false
+	w.kubelet.work()
+	w.settle()
+
+	w.onlyAppends("3.2.0", "3.1.2")
+	if release := w.get(); !awaitsApproval(release) {
+		t.Errorf("the successor waits no more:\n%s", w.told())
+	}
+}
+
 // The way back is asked for in each state between the two versions.
 func TestAWayBackInMidSwitch(t *testing.T) {
 	for _, mode := range []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict} {

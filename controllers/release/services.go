@@ -43,23 +43,30 @@ func (r *Reconciler) removePreview(ctx context.Context, s *scope, live *ledger.V
 		if p.Workloads[i].Service == nil {
 			continue
 		}
-		preview := &corev1.Service{}
-		key := client.ObjectKey{Namespace: s.release.Namespace, Name: p.Workloads[i].Service.Name + previewSuffix}
-		err := r.Client.Get(ctx, key, preview)
-		if apierrors.IsNotFound(err) || err == nil && !s.owns(preview) {
-			continue
+		if err := r.removeService(ctx, s, p.Workloads[i].Service.Name+previewSuffix); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("read Service %s: %w", key.Name, err)
-		}
-		if epochOf(preview) > s.ledger.Epoch() {
-			return fmt.Errorf("delete Service %s: %w", key.Name, ledger.ErrSuperseded)
-		}
-		seen := client.Preconditions{UID: &preview.UID, ResourceVersion: &preview.ResourceVersion}
-		err = r.Client.Delete(ctx, preview, seen)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete Service %s: %w", key.Name, err)
-		}
+	}
+	return nil
+}
+
+// removeService deletes a Service of the release as it was read, under an epoch
+// that is not older than the Service's.
+func (r *Reconciler) removeService(ctx context.Context, s *scope, name string) error {
+	service := &corev1.Service{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, service)
+	if apierrors.IsNotFound(err) || err == nil && (!s.owns(service) || !service.DeletionTimestamp.IsZero()) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Service %s: %w", name, err)
+	}
+	if epochOf(service) > s.ledger.Epoch() {
+		return fmt.Errorf("delete Service %s: %w", name, ledger.ErrSuperseded)
+	}
+	seen := client.Preconditions{UID: &service.UID, ResourceVersion: &service.ResourceVersion}
+	if err := r.Client.Delete(ctx, service, seen); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Service %s: %w", name, err)
 	}
 	return nil
 }

@@ -42,6 +42,11 @@ func (st switchStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := st.ensureServices(ctx, s, v); err != nil {
 		return outcome{}, err
 	}
+	return st.arrive(ctx, s, v)
+}
+
+// arrive passes the stage when the nodes' endpoints lead to a live version.
+func (switchStage) arrive(ctx context.Context, s *scope, v *ledger.Version) (outcome, error) {
 	if !v.Passed(v1alpha1.ConditionSwitched) {
 		if message := s.unreached(v); message != "" {
 			return waiting(v1alpha1.ReasonSwitching, message, pollFast), nil

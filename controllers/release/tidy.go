@@ -16,11 +16,54 @@ var stageOfStep = map[string]string{
 	"migrate": v1alpha1.ConditionMigrated, replayStep: v1alpha1.ConditionReplayed, verifyStep: v1alpha1.ConditionVerified, observeStep: observed,
 }
 
-// tidy removes Jobs that have told what they had to tell, with their pods. The
-// ledger keeps it.
+// tidy removes what no version needs any more.
 func (r *Reconciler) tidy(ctx context.Context, s *scope) error {
+	if s.release.Spec.Suspend {
+		return nil
+	}
+	if err := r.tidyServices(ctx, s); err != nil {
+		return err
+	}
+	return r.tidyJobs(ctx, s)
+}
+
+// tidyServices removes the Services of workloads that no version has. Those that
+// only a previous version has stay, with their addresses: it may come back.
+func (r *Reconciler) tidyServices(ctx context.Context, s *scope) error {
+	for _, v := range s.versions {
+		if s.plans[v.Version] == nil {
+			return nil // nobody knows what it needs
+		}
+	}
+	for i := range s.services {
+		if name := s.services[i].Name; s.owns(&s.services[i]) && !s.hasService(name) {
+			if err := r.removeService(ctx, s, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hasService reports whether a version has a Service of that name, or shows
+// itself through it.
+func (s *scope) hasService(name string) bool {
+	for _, p := range s.plans {
+		for i := range p.Workloads {
+			service := p.Workloads[i].Service
+			if service != nil && (name == service.Name || name == service.Name+previewSuffix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tidyJobs removes Jobs that have told what they had to tell, with their pods.
+// The ledger keeps it.
+func (r *Reconciler) tidyJobs(ctx context.Context, s *scope) error {
 	keep := s.release.Spec.Retention.KeepJobsFor
-	if keep == nil || s.release.Spec.Suspend {
+	if keep == nil {
 		return nil
 	}
 	for _, job := range disposable(s.jobs, s.versions, keep.Duration, s.now) {

@@ -153,7 +153,8 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 }
 
 // keepLive puts back the Services and the right to append of a live version
-// while another one is on its way, and ends the right of those before it.
+// while another one is on its way, and brings its own switch to its end: those
+// before it lose their right to append when the nodes lead to it.
 func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) error {
 	if !s.canAppend(v) {
 		if err := s.allowAppending(ctx, v); err != nil {
@@ -163,7 +164,10 @@ func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) 
 	if err := r.ensureServices(ctx, s, v); err != nil {
 		return err
 	}
-	return r.fenceOthers(ctx, s, v)
+	if _, err := (switchStage{r}).arrive(ctx, s, v); err != nil {
+		return err
+	}
+	return r.fenceOthers(ctx, s, s.known(v))
 }
 
 // fenceOthers goes on with the fence of a live version's predecessors when the
