@@ -34,7 +34,9 @@ type Findings struct {
 	Duplicated int64
 	// Reordered are revisions that are not in the order of the log.
 	Reordered int64
-	// Wrong are attributes that do not have the last value the log gave them.
+	// Wrong are attributes that do not have the last value the log gave them,
+	// revisions that do not hold what there was after their change, and entities
+	// that are not as their last revision says.
 	Wrong int64
 }
 

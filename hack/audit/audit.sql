@@ -85,13 +85,21 @@ CREATE TEMP TABLE expected_changes AS
         FROM album_lives l JOIN log ON log.position = l.dead) changes;
 CREATE INDEX ON expected_changes (entity, version);
 
--- The last value of each attribute. A name, title or year cannot be cleared.
+-- The value of each attribute after each change: the last one that was given. A
+-- name, title or year cannot be cleared.
+CREATE TEMP TABLE expected_history AS
+    SELECT entity, version, key, max(value) OVER (PARTITION BY entity, key, nth) AS value
+    FROM (
+        SELECT entity, version, key, CASE WHEN given THEN attributes ->> key END AS value,
+               count(*) FILTER (WHERE given) OVER (PARTITION BY entity, key ORDER BY version) AS nth
+        FROM (
+            SELECT entity, version, key, attributes,
+                   CASE jsonb_typeof(attributes) WHEN 'object'
+                        THEN attributes ? key AND NOT (key IN ('name', 'title', 'year') AND attributes -> key = 'null') ELSE false END AS given
+            FROM expected_changes, unnest(CASE split_part(entity, ':', 1) WHEN 'reciter' THEN ARRAY['name', 'description', 'avatar']
+                                                                         ELSE ARRAY['title', 'year', 'artwork'] END) key) asked) counted;
 CREATE TEMP TABLE expected_values AS
-    SELECT DISTINCT ON (entity, key) entity, key, value #>> '{}' AS value
-    FROM expected_changes, jsonb_each(CASE jsonb_typeof(attributes) WHEN 'object' THEN attributes ELSE '{}' END)
-    WHERE key IN ('name', 'description', 'avatar', 'title', 'year', 'artwork')
-      AND NOT (key IN ('name', 'title', 'year') AND value = 'null')
-    ORDER BY entity, key, position DESC;
+    SELECT DISTINCT ON (entity, key) entity, key, value FROM expected_history ORDER BY entity, key, version DESC;
 CREATE TEMP TABLE actual_values AS
     SELECT 'reciter:' || id AS entity, key, value
     FROM reciters, LATERAL (VALUES ('name', name), ('description', description), ('avatar', avatar)) v (key, value)
@@ -111,6 +119,34 @@ BEGIN
         WHERE a.n IS DISTINCT FROM s.albums;
     END IF;
 END $$;
+
+-- Revisions that do not hold their entity as it was after the change; one that
+-- tells of a deletion holds it as it was last.
+CREATE TEMP TABLE wrong_contents AS
+    SELECT entity, version FROM expected_history e JOIN revisions r USING (entity, version) WHERE r.content ->> e.key IS DISTINCT FROM e.value
+    UNION
+    SELECT entity, version
+    FROM (SELECT *, first_value(recorded_at) OVER entities AS created_at,
+                 CASE WHEN deletes THEN lag(recorded_at) OVER entities ELSE recorded_at END AS updated_at
+          FROM expected_changes WINDOW entities AS (PARTITION BY entity ORDER BY version)) e JOIN revisions r USING (entity, version)
+    WHERE (r.content ->> 'id', (r.content ->> 'created_at')::timestamptz, (r.content ->> 'updated_at')::timestamptz)
+          IS DISTINCT FROM (split_part(entity, ':', 2), e.created_at, e.updated_at)
+    UNION
+    SELECT entity, version FROM revisions r JOIN album_lives l ON r.entity = 'album:' || l.id WHERE r.content ->> 'reciter_id' IS DISTINCT FROM l.reciter;
+
+-- Entities whose number of revisions, times or slug are not those of their last
+-- revision, and deaths that are not remembered as they were.
+CREATE TEMP TABLE wrong_entities AS
+    SELECT actual.entity
+    FROM (SELECT 'reciter:' || id AS entity, revision, slug, created_at, updated_at FROM reciters
+          UNION ALL SELECT 'album:' || id, revision, NULL, created_at, updated_at FROM albums) actual
+    LEFT JOIN LATERAL (SELECT * FROM revisions r WHERE r.entity = actual.entity ORDER BY r.version DESC LIMIT 1) last ON true
+    WHERE (actual.revision, actual.slug, actual.created_at, actual.updated_at)
+          IS DISTINCT FROM (last.version, last.content ->> 'slug', (last.content ->> 'created_at')::timestamptz, last.created_at)
+    UNION ALL
+    SELECT died.id
+    FROM (SELECT l.id, log.recorded_at FROM (SELECT id, dead FROM reciter_lives UNION ALL SELECT id, dead FROM album_lives) l JOIN log ON log.position = l.dead) died
+    FULL JOIN tombstones t ON t.id::text = died.id WHERE t.deleted_at IS DISTINCT FROM died.recorded_at;
 
 ANALYZE expected_projected;
 ANALYZE expected_changes;

@@ -34,16 +34,23 @@ SELECT p, ('00000000-0000-0000-0000-' || lpad(p::text, 12, '0'))::uuid, n, b::js
 const itsDatabase = `
 CREATE TABLE checkpoint (position bigint);
 INSERT INTO checkpoint VALUES (10);
-CREATE TABLE reciters (id uuid, name text, description text, avatar text);
-INSERT INTO reciters VALUES ('a0000000-0000-0000-0000-000000000002', 'Mesum Abbas', NULL, NULL);
-CREATE TABLE albums (id uuid, reciter_id uuid, title text, year text, artwork text);
-INSERT INTO albums VALUES ('b0000000-0000-0000-0000-000000000002', 'a0000000-0000-0000-0000-000000000002', 'Two', '2002', 'two.png');
+CREATE TABLE reciters (id uuid, name text, slug text, description text, avatar text, revision int, created_at timestamptz, updated_at timestamptz);
+INSERT INTO reciters VALUES ('a0000000-0000-0000-0000-000000000002', 'Mesum Abbas', 'mesum-abbas', NULL, NULL, 2, '2026-01-01 00:00:02', '2026-01-01 00:00:06');
+CREATE TABLE albums (id uuid, reciter_id uuid, title text, year text, artwork text, revision int, created_at timestamptz, updated_at timestamptz);
+INSERT INTO albums VALUES ('b0000000-0000-0000-0000-000000000002', 'a0000000-0000-0000-0000-000000000002', 'Two', '2002', 'two.png', 2, '2026-01-01 00:00:05', '2026-01-01 00:00:10');
+CREATE TABLE tombstones (id uuid, deleted_at timestamptz);
+INSERT INTO tombstones VALUES ('a0000000-0000-0000-0000-000000000001', '2026-01-01 00:00:07'), ('b0000000-0000-0000-0000-000000000001', '2026-01-01 00:00:07');
 CREATE TABLE revisions (entity text, version int, content jsonb, created_at timestamptz);
-INSERT INTO revisions SELECT e, v, c::jsonb, timestamptz '2026-01-01' + p * interval '1 second' FROM (VALUES
- ('reciter:a0000000-0000-0000-0000-000000000001', 1, 1, '{}'), ('reciter:a0000000-0000-0000-0000-000000000001', 2, 7, '{"deleted": true}'),
- ('reciter:a0000000-0000-0000-0000-000000000002', 1, 2, '{}'), ('reciter:a0000000-0000-0000-0000-000000000002', 2, 6, '{}'),
- ('album:b0000000-0000-0000-0000-000000000001', 1, 4, '{}'), ('album:b0000000-0000-0000-0000-000000000001', 2, 7, '{"deleted": true}'),
- ('album:b0000000-0000-0000-0000-000000000002', 1, 5, '{}'), ('album:b0000000-0000-0000-0000-000000000002', 2, 10, '{}')) x (e, v, p, c);
+INSERT INTO revisions SELECT kind || ':' || id, v, jsonb_build_object('id', id, 'created_at', timestamptz '2026-01-01' + born * interval '1 second',
+ 'updated_at', timestamptz '2026-01-01' + updated * interval '1 second') || c::jsonb, timestamptz '2026-01-01' + p * interval '1 second' FROM (VALUES
+ ('reciter', 'a0000000-0000-0000-0000-000000000001', 1, 1, 1, 1, '{"name": "Nadeem", "slug": "nadeem", "description": null, "avatar": null}'),
+ ('reciter', 'a0000000-0000-0000-0000-000000000001', 2, 1, 1, 7, '{"name": "Nadeem", "slug": "nadeem", "description": null, "avatar": null, "deleted": true}'),
+ ('reciter', 'a0000000-0000-0000-0000-000000000002', 1, 2, 2, 2, '{"name": "Mesum", "slug": "mesum", "description": "of Karachi", "avatar": null}'),
+ ('reciter', 'a0000000-0000-0000-0000-000000000002', 2, 2, 6, 6, '{"name": "Mesum Abbas", "slug": "mesum-abbas", "description": null, "avatar": null}'),
+ ('album', 'b0000000-0000-0000-0000-000000000001', 1, 4, 4, 4, '{"reciter_id": "a0000000-0000-0000-0000-000000000001", "title": "One", "year": "2001", "artwork": null}'),
+ ('album', 'b0000000-0000-0000-0000-000000000001', 2, 4, 4, 7, '{"reciter_id": "a0000000-0000-0000-0000-000000000001", "title": "One", "year": "2001", "artwork": null, "deleted": true}'),
+ ('album', 'b0000000-0000-0000-0000-000000000002', 1, 5, 5, 5, '{"reciter_id": "a0000000-0000-0000-0000-000000000002", "title": "Two", "year": "2002", "artwork": null}'),
+ ('album', 'b0000000-0000-0000-0000-000000000002', 2, 5, 10, 10, '{"reciter_id": "a0000000-0000-0000-0000-000000000002", "title": "Two", "year": "2002", "artwork": "two.png"}')) x (kind, id, v, born, updated, p, c);
 CREATE TABLE projected_events (event_id uuid, projector text);
 INSERT INTO projected_events
 SELECT ('00000000-0000-0000-0000-' || lpad(p::text, 12, '0'))::uuid, projector FROM (VALUES
@@ -74,11 +81,23 @@ func TestEveryKindOfDamageIsFound(t *testing.T) {
 		"an entity too many": {"INSERT INTO reciters VALUES ('a0000000-0000-0000-0000-000000000009', 'Nobody')",
 			func(f Findings) bool { return f.Duplicated == 1 && f.Wrong == 1 }},
 		"two revisions exchanged": {"UPDATE revisions SET version = 3 - version WHERE entity LIKE 'reciter%2'",
-			func(f Findings) bool { return f.Reordered == 2 }},
-		"an old name":       {"UPDATE reciters SET name = 'Mesum'", func(f Findings) bool { return f.Wrong == 1 }},
-		"a value not null":  {"UPDATE reciters SET description = 'of Karachi'", func(f Findings) bool { return f.Wrong == 1 }},
-		"a missed upload":   {"UPDATE albums SET artwork = NULL", func(f Findings) bool { return f.Wrong == 1 }},
-		"an old checkpoint": {"UPDATE checkpoint SET position = 9", func(f Findings) bool { return f.Behind == 1 && f.Events == 8 }},
+			func(f Findings) bool { return f.Reordered == 2 && f.Wrong > 0 }},
+		"an old name":      {"UPDATE reciters SET name = 'Mesum'", func(f Findings) bool { return f.Wrong == 1 }},
+		"a value not null": {"UPDATE reciters SET description = 'of Karachi'", func(f Findings) bool { return f.Wrong == 1 }},
+		"a missed upload":  {"UPDATE albums SET artwork = NULL", func(f Findings) bool { return f.Wrong == 1 }},
+		"an old value in a revision": {`UPDATE revisions SET content = content || '{"description": null}' WHERE entity LIKE 'reciter%2' AND version = 1`,
+			func(f Findings) bool { return f == onlyWrong(1) }},
+		"a revision before its time": {`UPDATE revisions SET content = content || '{"artwork": "two.png"}' WHERE entity LIKE 'album%2' AND version = 1`,
+			func(f Findings) bool { return f == onlyWrong(1) }},
+		"a revision of another":   {"UPDATE revisions SET content = content || jsonb_build_object('id', gen_random_uuid()) WHERE version = 1", func(f Findings) bool { return f == onlyWrong(4) }},
+		"another's album":         {"UPDATE revisions SET content = content - 'reciter_id' WHERE entity LIKE 'album%1' AND version = 1", func(f Findings) bool { return f == onlyWrong(1) }},
+		"a wrong time of birth":   {`UPDATE revisions SET content = content || '{"created_at": "2026-01-02"}' WHERE entity LIKE 'album%1' AND version = 2`, func(f Findings) bool { return f == onlyWrong(1) }},
+		"an edit not dated":       {"UPDATE albums SET updated_at = created_at", func(f Findings) bool { return f == onlyWrong(1) }},
+		"a slug of before":        {"UPDATE reciters SET slug = 'mesum'", func(f Findings) bool { return f == onlyWrong(1) }},
+		"a number of before":      {"UPDATE reciters SET revision = 1", func(f Findings) bool { return f == onlyWrong(1) }},
+		"a death forgotten":       {"DELETE FROM tombstones WHERE id::text LIKE 'b%'", func(f Findings) bool { return f == onlyWrong(1) }},
+		"a death that never came": {"INSERT INTO tombstones VALUES (gen_random_uuid(), now())", func(f Findings) bool { return f == onlyWrong(1) }},
+		"an old checkpoint":       {"UPDATE checkpoint SET position = 9", func(f Findings) bool { return f.Behind == 1 && f.Events == 8 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := auditAfter(t, test.damage); !test.found(got) {
@@ -87,6 +106,8 @@ func TestEveryKindOfDamageIsFound(t *testing.T) {
 		})
 	}
 }
+
+func onlyWrong(n int64) Findings { return Findings{Events: 9, Reciters: 1, Albums: 1, Wrong: n} }
 
 func auditAfter(t *testing.T, damage string) Findings {
 	t.Helper()

@@ -15,7 +15,7 @@ WITH projected AS (
            (SELECT count(*) FROM (SELECT id::text FROM reciters EXCEPT SELECT id FROM reciter_lives WHERE dead IS NULL) x)
          + (SELECT count(*) FROM (SELECT id::text, reciter_id::text FROM albums EXCEPT SELECT id, reciter FROM album_lives WHERE dead IS NULL) x) AS surplus
 ), wrong AS (
-    SELECT count(*) + (SELECT count(*) FROM wrong_shelves) AS n FROM actual_values a LEFT JOIN expected_values e USING (entity, key)
+    SELECT count(*) + (SELECT count(*) FROM wrong_shelves) + (SELECT count(*) FROM wrong_contents) + (SELECT count(*) FROM wrong_entities) AS n FROM actual_values a LEFT JOIN expected_values e USING (entity, key)
     WHERE a.value IS DISTINCT FROM e.value
 )
 SELECT (SELECT count(*) FROM log) AS events,

@@ -72,8 +72,9 @@ func (c *client) do(ctx context.Context, method, path string, after int64, key s
 		if refused, isRefused := errors.AsType[*refusal](err); isRefused && refused.again >= 0 {
 			failure.Refused, again = true, max(again, refused.again)
 		}
+		failure.GivenUp = time.Since(began) >= c.load.options.Patience
 		c.load.failed(failure)
-		if time.Since(began) >= c.load.options.Patience {
+		if failure.GivenUp {
 			return "", false
 		}
 		time.Sleep(again)

@@ -40,8 +40,8 @@ func TestARefusedWriteIsSentAgainUnderItsKey(t *testing.T) {
 		t.Errorf("%d writes acknowledged, %d attempts failed, %d told", result.Acknowledged, result.Failed, len(result.Failures))
 	}
 	for _, f := range result.Failures {
-		if !f.Refused {
-			t.Errorf("not counted as refused: %s", f)
+		if !f.Refused || f.GivenUp {
+			t.Errorf("not counted as refused and sent again: %s", f)
 		}
 	}
 	delete(attempts, "")
@@ -49,5 +49,22 @@ func TestARefusedWriteIsSentAgainUnderItsKey(t *testing.T) {
 		if n != 2 {
 			t.Errorf("key %s was sent %d times", key, n)
 		}
+	}
+}
+
+// A client that is told to come again and again gives up in the end, and says so.
+func TestARequestThatIsGivenUpIsTold(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	running := Start(t.Context(), Options{URL: server.URL, Readers: 1, ReadRate: 100, Acknowledged: io.Discard, Patience: 120 * time.Millisecond})
+	time.Sleep(time.Second)
+	result := running.Stop()
+
+	last := len(result.Failures) - 1
+	if last < 1 || result.Failures[0].GivenUp || !result.Failures[last].GivenUp {
+		t.Errorf("of %d attempts these were given up: %+v", len(result.Failures), result.Failures)
 	}
 }

@@ -83,6 +83,8 @@ type Failure struct {
 	Err  error
 	// Refused says that the version answered "not now", and when to come again.
 	Refused bool
+	// GivenUp says that the request was not sent again.
+	GivenUp bool
 }
 
 func (f Failure) String() string {

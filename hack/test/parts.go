@@ -116,7 +116,7 @@ func onNode(ctx context.Context, name, folder string, which ...string) outcome {
 	}
 	// The binary, not go test, runs in the cluster's network, which has no way out.
 	return gotestsum(ctx, name, append([]string{"hack/cluster.sh", "run", "go", "tool", "test2json", "-t", "-p", "test/" + folder,
-		binary, "-test.v=test2json", "-test.timeout=30m", "-test.parallel=4"}, which...)...)
+		binary, "-test.v=test2json", "-test.timeout=60m", "-test.parallel=4"}, which...)...)
 }
 
 // noCluster says why this machine can run no cluster, or nothing.

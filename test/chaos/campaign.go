@@ -67,10 +67,12 @@ func (c *campaign) note(v *verdict) {
 	}
 }
 
+var modes = []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict}
+
 // sweeps are plans for what the seeds did not come to.
 func (c *campaign) sweeps(begin uint64) []plan {
 	var plans []plan
-	for _, mode := range []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict} {
+	for _, mode := range modes {
 		for rest := c.missed(mode); len(rest) > 0; {
 			var bearable []killpoint.Target
 			bearable, rest = bear(rest)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +34,8 @@ const (
 	slowServer fault = "slow"
 	// newPasswords are Secrets of all versions that were deleted.
 	newPasswords fault = "passwords"
+	// sickPods stop answering; a step has them of its own, see step.sick.
+	sickPods fault = "sick"
 )
 
 var faults = []fault{postgresKilled, apiOutage, hangingWriter, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords}
@@ -43,14 +46,28 @@ func (w *world) happen(ctx context.Context, s step) {
 		return
 	}
 	w.log.Info("fault", "fault", s.fault)
-	if err := w.inflict(ctx, s); err != nil && ctx.Err() == nil {
-		w.log.Warn("fault", "fault", s.fault, "error", err)
+	if err := w.inflict(ctx, s); err != nil {
+		w.log.Warn("no fault", "fault", s.fault, "error", err)
+		return
 	}
+	w.suffered(s.fault)
 }
+
+// suffered counts a fault that happened.
+func (w *world) suffered(f fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults[f]++
+}
+
+var errNobody = errors.New("nobody is there to have it")
 
 func (w *world) inflict(ctx context.Context, s step) error {
 	switch s.fault {
 	case postgresKilled:
+		// Another step's may not be over.
+		w.power.Lock()
+		defer w.power.Unlock()
 		w.postgres.Kill()
 		_ = sleep(ctx, 500*time.Millisecond)
 		return w.postgres.Restart()
@@ -64,6 +81,9 @@ func (w *world) inflict(ctx context.Context, s step) error {
 		return w.writeInTurn(ctx, s.version)
 	case laggingFollower:
 		followers := w.node.Processes(func(p *node.Process) bool { return p.Stage == "follower" })
+		if len(followers) == 0 {
+			return errNobody
+		}
 		for _, p := range followers {
 			p.Freeze()
 		}

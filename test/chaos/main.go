@@ -42,6 +42,9 @@ type options struct {
 // seedsOnly separates seeds from sweeps, which are numbered above it.
 const seedsOnly = 100_000
 
+// sweepRounds is how often what was missed is tried again.
+const sweepRounds = 3
+
 func main() {
 	var o options
 	flag.Uint64Var(&o.seeds, "seeds", 20, "how many seeds share the kill points among them")
@@ -94,8 +97,8 @@ func run(ctx context.Context, o options) (bool, error) {
 		return true, c.record(ctx, filepath.Join(root, pointsFile))
 	}
 	c.perform(ctx, c.plans(o.seed))
-	if o.seed == 0 && ctx.Err() == nil {
-		c.perform(ctx, c.sweeps(seedsOnly+1))
+	for round := uint64(0); o.seed == 0 && round < sweepRounds && ctx.Err() == nil; round++ {
+		c.perform(ctx, c.sweeps(seedsOnly+1+100*round))
 	}
 	s := c.summarize()
 	if err := s.write(folder); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,9 +16,10 @@ import (
 const (
 	// restartAfter is what a Deployment of one pod needs at its best.
 	restartAfter = 200 * time.Millisecond
-	// stale is for how long an operator is stopped, and then goes on beside its
-	// successor.
-	stale = 3 * time.Second
+	// stale is for how long an operator goes on beside its successor, which has
+	// takeover to take its place.
+	stale    = 3 * time.Second
+	takeover = 6 * time.Second
 )
 
 // operator is the real program, started again whenever it ends.
@@ -62,15 +64,44 @@ func (o *operator) End() {
 }
 
 // Stall stops the operator in the middle of what it does and lets a successor
-// work. Then it goes on, and does not know that its time is over.
+// work. Then it goes on, and does not know that its time is over. While it is in
+// a transaction that holds the ledger, no successor can take its place.
 func (o *operator) Stall() {
 	o.signal(syscall.SIGSTOP)
+	before := o.world.epoch()
 	if _, err := o.world.startOperator(); err != nil {
 		o.world.log.Error("start a second operator", "error", err)
 	}
-	time.Sleep(stale)
+	taken := false
+	for deadline := time.Now().Add(takeover); !taken && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		taken = before > 0 && o.world.epoch() > before
+	}
+	if taken {
+		o.world.superseded()
+		time.Sleep(time.Second)
+	}
 	o.signal(syscall.SIGCONT)
 	time.AfterFunc(stale, o.stop)
+}
+
+// epoch is the release's in the ledger, 0 when it is not known.
+func (w *world) epoch() int64 {
+	ctx, cancel := context.WithTimeout(context.Background(), takeover)
+	defer cancel()
+	conn, err := w.source(ctx)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var epoch int64
+	_ = conn.QueryRow(ctx, "SELECT epoch FROM nawhas_ledger.releases").Scan(&epoch)
+	return epoch
+}
+
+func (w *world) superseded() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late++
 }
 
 // stop ends the operator for good.

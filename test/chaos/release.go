@@ -20,6 +20,7 @@ const (
 	release         = "nawhas"
 	service         = "nawhas-api"
 	port            = 8080
+	replicas        = 2
 	prefix          = "nawhas_v"
 	sourceSecret    = "nawhas-source"
 	databasesSecret = "nawhas-databases"
@@ -43,7 +44,7 @@ func (w *world) manifest() *v1alpha1.NawhasRelease {
 			Replay:    v1alpha1.ReplaySpec{StepSpec: again},
 			Verify:    v1alpha1.VerifySpec{StepSpec: again},
 			Workloads: []v1alpha1.Workload{
-				{Name: "api", Replicas: ptr.To[int32](2), Template: server(), Service: &v1alpha1.WorkloadService{Name: service, Ports: []v1alpha1.ServicePort{{Port: port}}}},
+				{Name: "api", Replicas: ptr.To[int32](replicas), Template: server(), Service: &v1alpha1.WorkloadService{Name: service, Ports: []v1alpha1.ServicePort{{Port: port}}}},
 				{Name: "queue", Exclusive: true, Template: server()},
 			},
 			Cutover: v1alpha1.CutoverSpec{Mode: p.mode, DrainTimeout: duration(2 * time.Second), Observe: duration(p.observe), StrictTimeout: duration(3 * time.Second)},

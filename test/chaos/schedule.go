@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,8 @@ func (w *world) run(ctx context.Context) error {
 	return w.rest(ctx)
 }
 
-// await waits until a step is done, or for its pause.
+// await waits until a step is done, or for its pause. Nothing but pods that were
+// not ready is a reason for the operator to go back.
 func (w *world) await(ctx context.Context, s step) error {
 	if !s.settle {
 		return sleep(ctx, s.pause)
@@ -52,25 +54,49 @@ func (w *world) await(ctx context.Context, s step) error {
 	}); err != nil {
 		return err
 	}
-	if s.sick {
-		return w.sicken(ctx, s.version)
+	if err := w.isRightlyHeld(ctx, s.version); err != nil {
+		return err
 	}
-	return nil
+	if s.sick {
+		if err := w.sicken(ctx, s.version); err != nil {
+			return err
+		}
+	}
+	return w.auditLive(ctx)
+}
+
+// isRightlyHeld refuses a version that was sent back for another reason than the
+// one that faults and kills give.
+func (w *world) isRightlyHeld(ctx context.Context, version string) error {
+	var why string
+	err := w.asks(ctx, &why, "SELECT coalesce((SELECT held->>'reason' FROM nawhas_ledger.versions WHERE version = $1), '')", version)
+	if err == nil && why != "" && why != v1alpha1.ReasonPodsNotReady {
+		return fmt.Errorf("version %s was sent back: %s", version, why)
+	}
+	return err
 }
 
 // rest waits until the release is where it was last asked to be. A version that
-// was sent back needs a word from people to be tried again.
+// was sent back needs a word from people to be tried again, once.
 func (w *world) rest(ctx context.Context) error {
 	last := w.plan.steps[len(w.plan.steps)-1].version
+	err := w.reaches(ctx, "at rest at "+last, func(r *v1alpha1.NawhasRelease) bool { return isLive(r, last) || isSentBack(r, last) })
+	if err != nil {
+		return err
+	}
+	if err := w.isRightlyHeld(ctx, last); err != nil {
+		return err
+	}
 	found, err := w.get(ctx)
 	if err != nil {
 		return fmt.Errorf("read the release: %w", err)
 	}
-	if isSentBack(found, last) {
-		w.log.Info("retry", "version", last)
-		if err := w.change(ctx, func(r *v1alpha1.NawhasRelease) { r.Spec.Retry++ }); err != nil {
-			return fmt.Errorf("ask for another try: %w", err)
-		}
+	if isLive(found, last) {
+		return nil
+	}
+	w.log.Info("retry", "version", last)
+	if err := w.change(ctx, func(r *v1alpha1.NawhasRelease) { r.Spec.Retry++ }); err != nil {
+		return fmt.Errorf("ask for another try: %w", err)
 	}
 	return w.reaches(ctx, "at rest at "+last, func(r *v1alpha1.NawhasRelease) bool { return isLive(r, last) })
 }
@@ -78,13 +104,15 @@ func (w *world) rest(ctx context.Context) error {
 // stuck is a release that does not go on.
 type stuck struct{ what, told string }
 
-func (s *stuck) Error() string {
-	return fmt.Sprintf("not %s after %s:\n%s", s.what, convergence, s.told)
-}
+func (s *stuck) Error() string { return fmt.Sprintf("not %s:\n%s", s.what, s.told) }
 
 func (w *world) reaches(ctx context.Context, what string, done func(*v1alpha1.NawhasRelease) bool) error {
+	return w.within(ctx, convergence, what, done)
+}
+
+func (w *world) within(ctx context.Context, limit time.Duration, what string, done func(*v1alpha1.NawhasRelease) bool) error {
 	var seen string
-	err := until(ctx, convergence, what, func() (bool, error) {
+	err := until(ctx, limit, what, func() (bool, error) {
 		found, err := w.get(ctx)
 		if err != nil {
 			return false, err
@@ -93,7 +121,7 @@ func (w *world) reaches(ctx context.Context, what string, done func(*v1alpha1.Na
 		return done(found), nil
 	})
 	if err != nil && ctx.Err() == nil {
-		return &stuck{what: what, told: seen}
+		return &stuck{what: fmt.Sprintf("%s after %s", what, limit), told: seen}
 	}
 	if err == nil {
 		w.log.Info(what)
@@ -101,26 +129,61 @@ func (w *world) reaches(ctx context.Context, what string, done func(*v1alpha1.Na
 	return err
 }
 
-// patience is how long a version is left sick. One without a version to go back to
+// How long a version is left sick that there is a way back from, and one that
 // stays live.
-const patience = 40 * time.Second
+const (
+	patience   = 90 * time.Second
+	indulgence = 20 * time.Second
+)
 
-// sicken has the live version's pods fail until the operator has gone back.
+// sicken has the live version's pods fail until the operator has gone back, if
+// there is a way back.
 func (w *world) sicken(ctx context.Context, version string) error {
-	w.log.Info("sicken", "version", version)
+	var due bool
+	err := w.asks(ctx, &due, `SELECT EXISTS (SELECT FROM nawhas_ledger.versions WHERE role = 'Warm' AND held IS NULL) AND NOT EXISTS (
+		SELECT FROM nawhas_ledger.versions live JOIN nawhas_ledger.versions later ON later.created_at > live.created_at
+		WHERE live.version = $1 AND later.live_since IS NOT NULL)`, version)
+	if err != nil {
+		return err
+	}
 	sick := w.node.Processes(func(p *node.Process) bool { return p.Version == version && p.Stage == "api" })
+	w.log.Info("sicken", "version", version, "pods", len(sick), "due", due)
 	for _, p := range sick {
 		p.Freeze()
 	}
-	err := until(ctx, patience, "sent back", func() (bool, error) {
-		found, err := w.get(ctx)
-		return err == nil && isSentBack(found, version), err
-	})
-	for _, p := range sick {
-		p.Thaw()
+	defer func() {
+		for _, p := range sick {
+			p.Thaw()
+		}
+	}()
+	if len(sick) > 0 {
+		w.suffered(sickPods)
 	}
-	w.log.Info("no longer sick", "version", version, "sent back", err == nil)
-	return ctx.Err()
+	if !due || len(sick) < replicas {
+		return sleep(ctx, indulgence)
+	}
+	return w.within(ctx, patience, "sent back from "+version, func(r *v1alpha1.NawhasRelease) bool {
+		return isSentBack(r, version) || !w.anyOf(sick)
+	})
+}
+
+// anyOf tells whether one of the processes is still there. Pods that were being
+// replaced anyway make way for some that are well.
+func (w *world) anyOf(processes []*node.Process) bool {
+	return len(w.node.Processes(func(p *node.Process) bool { return slices.Contains(processes, p) })) > 0
+}
+
+// asks asks the ledger, past the proxy, once Postgres is there.
+func (w *world) asks(ctx context.Context, answer any, question string, arguments ...any) error {
+	return until(ctx, convergence, "answered by the ledger", func() (bool, error) {
+		conn, err := w.source(ctx)
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		err = conn.QueryRow(ctx, question, arguments...).Scan(answer)
+		return err == nil, err
+	})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

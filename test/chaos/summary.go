@@ -17,12 +17,14 @@ type summary struct {
 	Seeds int `json:"seeds"`
 	// KillPoints are all that are known, KillPointsHit those at which a program
 	// ended, and Unlisted those that nobody knew of.
-	KillPoints    []string       `json:"killPoints"`
-	KillPointsHit []string       `json:"killPointsHit"`
-	Unlisted      []string       `json:"unlisted"`
-	Kills         int            `json:"kills"`
-	Stale         int            `json:"staleWrites"`
-	Faults        map[string]int `json:"faults"`
+	KillPoints    []string `json:"killPoints"`
+	KillPointsHit []string `json:"killPointsHit"`
+	// Missed are those at which none ended before, or after, their effect.
+	Missed   []string      `json:"missed"`
+	Unlisted []string      `json:"unlisted"`
+	Kills    int           `json:"kills"`
+	Stale    int           `json:"staleWrites"`
+	Faults   map[fault]int `json:"faults"`
 
 	Requests       int64 `json:"requests"`
 	FailedRequests int64 `json:"failedRequests"`
@@ -42,7 +44,7 @@ type summary struct {
 }
 
 func (c *campaign) summarize() *summary {
-	s := &summary{Faults: map[string]int{}, KillPoints: []string{}, KillPointsHit: []string{}, Unlisted: append([]string{}, c.unlisted()...), Failures: []uint64{}}
+	s := &summary{Faults: map[fault]int{}, KillPoints: []string{}, KillPointsHit: []string{}, Missed: []string{}, Unlisted: append([]string{}, c.unlisted()...), Failures: []uint64{}}
 	points, hit := map[string]bool{}, map[string]bool{}
 	for _, line := range c.catalogue {
 		point, _ := cutMode(line)
@@ -57,6 +59,12 @@ func (c *campaign) summarize() *summary {
 			s.KillPointsHit = append(s.KillPointsHit, point)
 		}
 	}
+	for _, mode := range modes {
+		for _, target := range c.missed(mode) {
+			s.Missed = append(s.Missed, string(target.Moment)+" "+target.Point)
+		}
+	}
+	slices.Sort(s.Missed)
 	slices.Sort(s.Failures)
 	return s
 }
@@ -67,19 +75,14 @@ func (s *summary) add(v *verdict, hit map[string]bool) {
 		s.Seeds++
 	}
 	for _, target := range v.hit {
-		hit[target.Point] = true
-		if s.Kills++; target.Moment == killpoint.Late {
-			s.Kills--
-			s.Stale++
+		if target.Moment != killpoint.Late {
+			hit[target.Point] = true
+			s.Kills++
 		}
 	}
-	for _, step := range v.plan.steps {
-		if step.fault != noFault {
-			s.Faults[string(step.fault)]++
-		}
-		if step.sick {
-			s.Faults["sick"]++
-		}
+	s.Stale += v.late
+	for fault, times := range v.faults {
+		s.Faults[fault] += times
 	}
 	s.Requests, s.FailedRequests, s.Acknowledged = s.Requests+v.requests, s.FailedRequests+v.failed, s.Acknowledged+v.acknowledged
 	s.Lost, s.Duplicated, s.Reordered = s.Lost+v.lost, s.Duplicated+v.duplicated, s.Reordered+v.reordered
@@ -96,9 +99,9 @@ func (s *summary) add(v *verdict, hit map[string]bool) {
 	s.SlowestSeconds = max(s.SlowestSeconds, v.took.Seconds())
 }
 
-// good tells whether nothing was found and every point was hit.
+// good tells whether nothing was found and every point was hit at each moment.
 func (s *summary) good() bool {
-	return len(s.Failures) == 0 && len(s.KillPointsHit) == len(s.KillPoints) && len(s.Unlisted) == 0
+	return len(s.Failures) == 0 && len(s.Missed) == 0 && len(s.Unlisted) == 0
 }
 
 func (s *summary) write(folder string) error {
@@ -121,9 +124,9 @@ func (s *summary) print(whole bool) {
 lost %d, duplicated %d, reordered %d, wrong %d, own writes not seen %d, two live %d, stuck %d, broken %d
 `, s.Runs, s.Kills, len(s.KillPointsHit), len(s.KillPoints), s.Stale, s.Faults, s.Requests, s.FailedRequests, s.Acknowledged,
 		s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.StaleReads, s.TwoLive, s.Stuck, s.Broken)
-	for _, point := range s.KillPoints {
-		if whole && !slices.Contains(s.KillPointsHit, point) {
-			fmt.Println("  not hit:", point)
+	for _, target := range s.Missed {
+		if whole {
+			fmt.Println("  not hit:", target)
 		}
 	}
 	for _, point := range s.Unlisted {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +25,11 @@ type verdict struct {
 	// met are the points that were met, and hit where programs ended.
 	met []string
 	hit []killpoint.Target
+
+	// faults are those that happened, and late the writes of operators that had
+	// been superseded.
+	faults map[fault]int
+	late   int
 
 	requests, failed, acknowledged int64
 	// What must not be: effects of events missing, too many or in the wrong order,
@@ -55,19 +62,27 @@ func perform(ctx context.Context, c *cluster, p programs, pl plan, folder string
 	}
 	defer w.close()
 	watching, stop := context.WithCancel(ctx)
-	watcher := w.watch(watching)
+	watcher, watched := w.watch(watching), time.Now()
 	v.problem = w.underLoad(ctx, v)
 	stop()
 	<-watcher.done
 	v.twoLive = watcher.violations.Load()
 	if v.problem == nil {
+		v.problem = watcher.problem(time.Since(watched))
+	}
+	if v.problem == nil {
 		v.problem = w.audit(ctx, v)
 	}
+	v.lost, v.duplicated = v.lost+w.came.Lost, v.duplicated+w.came.Duplicated
+	v.reordered, v.wrong = v.reordered+w.came.Reordered, v.wrong+w.came.Wrong
 	if v.problem == nil {
 		v.problem = w.remove(ctx)
 	}
 	w.book.Disarm()
 	v.met, v.hit = w.book.Met(), w.book.Hit()
+	w.mu.Lock()
+	v.faults, v.late = maps.Clone(w.faults), w.late
+	w.mu.Unlock()
 	if v.problem != nil {
 		w.log.Error("problem", "error", v.problem)
 	}
@@ -96,7 +111,14 @@ func (w *world) underLoad(ctx context.Context, v *verdict) error {
 	}()
 	err := w.run(ctx)
 	stop()
-	if running := <-clients; running != nil {
+	running := <-clients
+	if running == nil && err == nil {
+		return errors.New("no clients came")
+	}
+	if running != nil {
+		if err == nil {
+			err = w.serves(ctx, running)
+		}
 		noticed := running.Stop()
 		v.requests, v.failed, v.acknowledged, v.stale = noticed.Requests, noticed.Failed, noticed.Acknowledged, noticed.Stale
 		for _, failure := range noticed.Failures {
@@ -104,6 +126,13 @@ func (w *world) underLoad(ctx context.Context, v *verdict) error {
 		}
 	}
 	return err
+}
+
+// serves waits until clients write again: the version that is live at the end is
+// the only one that can.
+func (w *world) serves(ctx context.Context, running *load.Load) error {
+	before := running.Acknowledged()
+	return w.within(ctx, time.Minute, "written to", func(*v1alpha1.NawhasRelease) bool { return running.Acknowledged() > before })
 }
 
 // audit compares the list of acknowledged writes and the databases that are kept
@@ -118,40 +147,58 @@ func (w *world) audit(ctx context.Context, v *verdict) error {
 	if err != nil {
 		return err
 	}
-	for database, role := range kept {
-		if role == v1alpha1.RoleLive {
+	for i, database := range kept {
+		// The live one, and those that may have to take its place.
+		if i == 0 || w.plan.window == time.Hour && i <= int(w.plan.warm) {
 			if err := w.current(ctx, database); err != nil {
 				return err
 			}
 		}
-		findings, err := audit.Run(ctx, w.postgres.URL("log"), w.postgres.URL(database))
-		if err != nil {
-			// A version whose time is over may be on its way out.
-			if now, getErr := w.kept(ctx); getErr == nil && now[database] == "" {
-				continue
-			}
-			return fmt.Errorf("audit %s: %w", database, err)
+		if err := w.auditOne(ctx, database); err != nil {
+			return err
 		}
-		w.log.Info("audit", "database", database, "findings", findings)
-		v.lost, v.duplicated = v.lost+findings.Lost, v.duplicated+findings.Duplicated
-		v.reordered, v.wrong = v.reordered+findings.Reordered, v.wrong+findings.Wrong
 	}
 	return nil
 }
 
-// kept are the databases of versions that are, or were, live.
-func (w *world) kept(ctx context.Context) (map[string]v1alpha1.VersionRole, error) {
-	found, err := w.get(ctx)
+// auditLive audits what is live in the middle of a run, while clients write: by
+// the end of it the database may be gone.
+func (w *world) auditLive(ctx context.Context) error {
+	kept, err := w.kept(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the release: %w", err)
+		return err
 	}
-	kept := map[string]v1alpha1.VersionRole{}
-	for _, version := range found.Status.Versions {
-		if version.Role == v1alpha1.RoleLive || version.Role == v1alpha1.RoleWarm {
-			kept[version.Database] = version.Role
+	return w.auditOne(ctx, kept[0])
+}
+
+// auditOne audits a database and adds what it finds, once Postgres is there. A
+// version whose time is over may be on its way out.
+func (w *world) auditOne(ctx context.Context, database string) error {
+	var findings audit.Findings
+	err := until(ctx, time.Minute, "audited", func() (bool, error) {
+		var err error
+		if findings, err = audit.Run(ctx, w.postgres.URL("log"), w.postgres.URL(database)); err == nil {
+			return true, nil
 		}
+		kept, keptErr := w.kept(ctx)
+		return keptErr == nil && !slices.Contains(kept, database), err
+	})
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", database, err)
 	}
-	return kept, nil
+	w.log.Info("audit", "database", database, "findings", findings)
+	w.came.Lost, w.came.Duplicated = w.came.Lost+findings.Lost, w.came.Duplicated+findings.Duplicated
+	w.came.Reordered, w.came.Wrong = w.came.Reordered+findings.Reordered, w.came.Wrong+findings.Wrong
+	return nil
+}
+
+// kept are the databases of the version that is live, and of those that were,
+// the last one first.
+func (w *world) kept(ctx context.Context) ([]string, error) {
+	var kept []string
+	err := w.asks(ctx, &kept, `SELECT array_agg(database::text ORDER BY role = 'Live' DESC, warm_since DESC) FROM nawhas_ledger.versions
+		WHERE role IN ('Live', 'Warm') HAVING bool_or(role = 'Live')`)
+	return kept, err
 }
 
 // current waits until a database has all events of the log.

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/nawhas/nawhas-operator/hack/audit"
 	"github.com/nawhas/nawhas-operator/hack/load"
 	"github.com/nawhas/nawhas-operator/internal/pgtest"
 	"github.com/nawhas/nawhas-operator/test/chaos/killpoint"
@@ -51,14 +52,24 @@ type world struct {
 	address string
 	node    *node.Node
 
+	// power is held while Postgres has none.
+	power sync.Mutex
+	// came is what the audits have found so far.
+	came audit.Findings
+
 	mu        sync.Mutex
 	operators []*operator
-	files     map[string]*os.File
+	// faults are those that happened, and late the writes of operators that had
+	// been superseded.
+	faults map[fault]int
+	late   int
+	files  map[string]*os.File
 }
 
 // build makes the world. What was made of it is closed when that fails.
 func build(ctx context.Context, c *cluster, p programs, pl plan, folder string) (w *world, err error) {
-	w = &world{cluster: c, programs: p, plan: pl, namespace: fmt.Sprintf("chaos-%d", pl.seed), folder: folder, book: killpoint.NewBook(), files: map[string]*os.File{}}
+	w = &world{cluster: c, programs: p, plan: pl, namespace: fmt.Sprintf("chaos-%d", pl.seed), folder: folder, book: killpoint.NewBook(),
+		files: map[string]*os.File{}, faults: map[fault]int{}}
 	defer func() {
 		if err != nil {
 			w.close()

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
@@ -20,7 +23,11 @@ type writer struct {
 // startWriter appends albums of reciters who have some, and one of a reciter whom
 // nobody knows, past the proxy.
 func (w *world) startWriter(ctx context.Context) (o *writer, err error) {
-	conn, err := w.source(ctx)
+	version, reciters, err := w.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := w.as(ctx, version)
 	if err != nil {
 		return nil, err
 	}
@@ -29,21 +36,6 @@ func (w *world) startWriter(ctx context.Context) (o *writer, err error) {
 			_ = conn.Close(context.WithoutCancel(ctx))
 		}
 	}()
-	var role string
-	if err := conn.QueryRow(ctx, "SELECT app_role FROM nawhas_ledger.versions WHERE role = 'Live'").Scan(&role); err != nil {
-		return nil, fmt.Errorf("find the live version's role: %w", err)
-	}
-	rows, err := conn.Query(ctx, `SELECT DISTINCT payload->>'reciterId' FROM (SELECT payload FROM events WHERE name = 'AlbumCreated' ORDER BY position DESC LIMIT 10) latest`)
-	if err != nil {
-		return nil, fmt.Errorf("find reciters: %w", err)
-	}
-	reciters, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("find reciters: %w", err)
-	}
-	if _, err := conn.Exec(ctx, "SET SESSION AUTHORIZATION "+pgx.Identifier{role}.Sanitize()); err != nil {
-		return nil, fmt.Errorf("act as the live version: %w", err)
-	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
@@ -54,6 +46,42 @@ func (w *world) startWriter(ctx context.Context) (o *writer, err error) {
 		return nil, fmt.Errorf("append: %w", err)
 	}
 	return &writer{conn: conn, tx: tx}, nil
+}
+
+// found are the live version and some reciters.
+func (w *world) found(ctx context.Context) (version string, reciters []string, err error) {
+	conn, err := w.source(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := conn.QueryRow(ctx, "SELECT version FROM nawhas_ledger.versions WHERE role = 'Live'").Scan(&version); err != nil {
+		return "", nil, fmt.Errorf("find the live version: %w", err)
+	}
+	rows, err := conn.Query(ctx, `SELECT DISTINCT payload->>'reciterId' FROM (SELECT payload FROM events WHERE name = 'AlbumCreated' ORDER BY position DESC LIMIT 10) latest`)
+	if err != nil {
+		return "", nil, fmt.Errorf("find reciters: %w", err)
+	}
+	reciters, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", nil, fmt.Errorf("find reciters: %w", err)
+	}
+	return version, reciters, nil
+}
+
+// as connects to the log as the pods of a version do: a fence knows who appends
+// by the login, which no SET ROLE changes.
+func (w *world) as(ctx context.Context, version string) (*pgx.Conn, error) {
+	secret := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: w.namespace, Name: release + "-" + strings.ReplaceAll(version, ".", "-") + "-app"}
+	if err := w.cluster.client.Get(ctx, key, secret); err != nil {
+		return nil, fmt.Errorf("read the password of version %s: %w", version, err)
+	}
+	conn, err := pgx.Connect(ctx, w.postgres.URLAs(string(secret.Data["NAWHAS_SOURCE_USER"]), string(secret.Data["NAWHAS_SOURCE_PASSWORD"]), "log"))
+	if err != nil {
+		return nil, fmt.Errorf("connect as version %s: %w", version, err)
+	}
+	return conn, nil
 }
 
 // commit ends the transaction and its session, which the fence may have ended
@@ -70,7 +98,10 @@ func (w *world) hang(ctx context.Context) error {
 		return err
 	}
 	_ = sleep(ctx, 4*time.Second)
-	return o.commit(ctx)
+	if err := o.commit(ctx); err != nil {
+		w.log.Info("the writer was ended", "error", err)
+	}
+	return nil
 }
 
 // For how long writers that take turns write at most, and each of them at least.
@@ -92,16 +123,19 @@ func (w *world) writeInTurn(ctx context.Context, version string) error {
 	for sleep(ctx, aTurn) == nil && !w.isDecided(ctx, version) {
 		next, err := w.startWriter(ctx)
 		if err != nil {
-			_ = now.commit(context.WithoutCancel(ctx))
-			return err
+			// Postgres is away, or the version has just lost its place.
+			w.log.Info("no writer follows", "error", err)
+			break
 		}
 		if err := now.commit(ctx); err != nil {
-			_ = next.commit(context.WithoutCancel(ctx))
-			return err
+			w.log.Info("the writer was ended", "error", err)
 		}
 		now = next
 	}
-	return now.commit(context.WithoutCancel(ctx))
+	if err := now.commit(context.WithoutCancel(ctx)); err != nil {
+		w.log.Info("the writer was ended", "error", err)
+	}
+	return nil
 }
 
 // isDecided tells whether a version is live or its switch was put off.

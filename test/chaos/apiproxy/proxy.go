@@ -114,13 +114,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.forward.ServeHTTP(w, r)
 		return
 	}
-	switch p.book.Meet(p.owner.Program() + ": " + effect) {
+	point := p.owner.Program() + ": " + effect
+	switch p.book.Meet(point) {
 	case killpoint.Before:
 		p.owner.End()
 		panic(http.ErrAbortHandler)
 	case killpoint.After:
-		// The request must not end with the process that made it.
-		p.forward.ServeHTTP(&unheard{header: http.Header{}}, r.WithContext(context.WithoutCancel(ctx)))
+		if !p.obeyed(r) {
+			p.book.Refused(point)
+		}
 		p.owner.End()
 		panic(http.ErrAbortHandler)
 	case killpoint.Late:
@@ -134,12 +136,28 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.forward.ServeHTTP(w, r)
 }
 
+// obeyed makes a request whose answer nobody gets, and tells whether the server
+// did what it was asked for. It does not end with the process that made it.
+func (p *Proxy) obeyed(r *http.Request) (done bool) {
+	answer := &unheard{header: http.Header{}, status: http.StatusOK}
+	defer func() {
+		if recover() != nil {
+			done = false // the API server is away
+		}
+	}()
+	p.forward.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+	return answer.status < http.StatusMultipleChoices
+}
+
 // unheard is an answer that nobody gets.
-type unheard struct{ header http.Header }
+type unheard struct {
+	header http.Header
+	status int
+}
 
 func (u *unheard) Header() http.Header         { return u.header }
 func (u *unheard) Write(b []byte) (int, error) { return len(b), nil }
-func (u *unheard) WriteHeader(int)             {}
+func (u *unheard) WriteHeader(status int)      { u.status = status }
 
 const applyContent = "application/apply-patch"
 

@@ -40,10 +40,12 @@ type Book struct {
 	armed []Target
 	met   map[string]int
 	hit   []Target
+	// refused is how often a target was hit in vain.
+	refused map[Target]int
 }
 
 // NewBook makes a book with nothing armed.
-func NewBook() *Book { return &Book{met: map[string]int{}} }
+func NewBook() *Book { return &Book{met: map[string]int{}, refused: map[Target]int{}} }
 
 // Arm adds targets. Each is hit at most once.
 func (b *Book) Arm(targets ...Target) {
@@ -80,6 +82,28 @@ func (b *Book) Meet(point string) Moment {
 		return moment
 	}
 	return ""
+}
+
+// mostRefused is how often a target is tried in vain: a program that ends at it
+// each time would come to no end.
+const mostRefused = 3
+
+// Refused takes a hit of the moment After back, because the server did not do
+// what it was asked for, and has the program end there another time.
+func (b *Book) Refused(point string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, target := range b.hit {
+		if target.Point != point || target.Moment != After {
+			continue
+		}
+		b.hit = slices.Delete(b.hit, i, i+1)
+		target.Pass = 0
+		if b.refused[target]++; b.refused[target] < mostRefused {
+			b.armed = append(b.armed, target)
+		}
+		return
+	}
 }
 
 // Met are the points that were met, sorted.

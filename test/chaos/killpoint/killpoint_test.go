@@ -20,6 +20,39 @@ func TestATargetIsHitOnceAfterItWasLetPass(t *testing.T) {
 	}
 }
 
+func TestATargetWhoseEffectWasRefusedIsHitAgain(t *testing.T) {
+	const point = "operator: patch services"
+	b := NewBook()
+	b.Arm(Target{Point: point, Moment: After})
+	if b.Meet(point) != After {
+		t.Fatal("it was not hit")
+	}
+	b.Refused(point)
+	if hit := b.Hit(); len(hit) != 0 {
+		t.Errorf("nothing happened, and it counts: %+v", hit)
+	}
+	if b.Meet(point) != After || len(b.Hit()) != 1 {
+		t.Error("it was not hit again")
+	}
+}
+
+// A program whose every attempt is refused must come to an end.
+func TestATargetIsNotHitInVainForEver(t *testing.T) {
+	const point = "operator: patch services"
+	b := NewBook()
+	b.Arm(Target{Point: point, Moment: After, Pass: 1})
+	hits := 0
+	for range 10 {
+		if b.Meet(point) == After {
+			hits++
+			b.Refused(point)
+		}
+	}
+	if hits != mostRefused || len(b.Hit()) != 0 {
+		t.Errorf("hit %d times in vain, and it counts: %+v", hits, b.Hit())
+	}
+}
+
 func TestOtherPointsPass(t *testing.T) {
 	b := NewBook()
 	b.Arm(Target{Point: "replay: commit", Moment: Before})

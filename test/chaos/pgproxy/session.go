@@ -30,8 +30,10 @@ type session struct {
 	inTransaction bool
 	// first is the first statement that wrote in the transaction.
 	first string
-	// doomed says that the program ends with the server's next answer.
-	doomed bool
+	// doomed is the point at which the program ends with the server's next answer,
+	// and obeyed that this answer says that it was done.
+	doomed string
+	obeyed bool
 	over   bool
 }
 
@@ -41,6 +43,8 @@ const (
 	parse       = 'P'
 	bind        = 'B'
 	execute     = 'E'
+	failed      = 'E' // said by the server
+	completed   = 'C'
 	copyDone    = 'c'
 	readyNow    = 'Z'
 	cancelCode  = 80877102
@@ -85,13 +89,14 @@ func (s *session) pass(next []byte) bool {
 	if effect == "" {
 		return true
 	}
-	switch s.proxy.book.Meet(s.owner.Program() + ": " + effect) {
+	point := s.owner.Program() + ": " + effect
+	switch s.proxy.book.Meet(point) {
 	case killpoint.Before:
 		s.owner.End()
 		return false
 	case killpoint.After:
 		s.mu.Lock()
-		s.doomed = true
+		s.doomed, s.obeyed = point, false
 		s.mu.Unlock()
 		time.AfterFunc(patience, s.end)
 	case killpoint.Late:
@@ -104,7 +109,7 @@ func (s *session) pass(next []byte) bool {
 func (s *session) wait() {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		s.mu.Lock()
-		waiting := s.doomed && !s.over
+		waiting := s.doomed != "" && !s.over
 		s.mu.Unlock()
 		if !waiting {
 			return
@@ -115,11 +120,14 @@ func (s *session) wait() {
 // end ends the program of a doomed session, once.
 func (s *session) end() {
 	s.mu.Lock()
-	before := s.over
+	before, obeyed := s.over, s.obeyed
 	s.over = true
 	s.mu.Unlock()
 	if before {
 		return
+	}
+	if !obeyed {
+		s.proxy.book.Refused(s.doomed)
 	}
 	s.owner.End()
 	_ = s.client.Close()
@@ -134,12 +142,9 @@ func (s *session) answers() {
 	for {
 		answer, err := message(from, header)
 		s.mu.Lock()
-		doomed := s.doomed
-		if err == nil && answer[0] == readyNow {
-			s.inTransaction = answer[header] != idleStatus
-			if !s.inTransaction {
-				s.first = ""
-			}
+		doomed := s.doomed != ""
+		if err == nil {
+			s.hear(answer)
 		}
 		s.mu.Unlock()
 		if doomed && (err != nil || answer[0] == readyNow) {
@@ -155,6 +160,23 @@ func (s *session) answers() {
 		if _, err := s.client.Write(answer); err != nil {
 			return
 		}
+	}
+}
+
+// hear notes what an answer says of the transaction, and of what the program
+// ends at.
+func (s *session) hear(answer []byte) {
+	switch answer[0] {
+	case readyNow:
+		s.inTransaction = answer[header] != idleStatus
+		if !s.inTransaction {
+			s.first = ""
+		}
+	case completed:
+		// A transaction in which something failed is rolled back by COMMIT too.
+		s.obeyed = !bytes.HasPrefix(answer[header:], []byte("ROLLBACK"))
+	case failed:
+		s.obeyed = false
 	}
 }
 

@@ -30,3 +30,26 @@ func TestStatementsThatWriteAreKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyWhatWasObeyedCounts(t *testing.T) {
+	said := func(kind byte, text string) []byte { return append([]byte{kind, 0, 0, 0, 0}, text...) }
+	for name, test := range map[string]struct {
+		answers [][]byte
+		obeyed  bool
+	}{
+		"done":                           {answers: [][]byte{said(completed, "UPDATE 1\x00"), said(readyNow, "I")}, obeyed: true},
+		"committed":                      {answers: [][]byte{said(completed, "COMMIT\x00"), said(readyNow, "I")}, obeyed: true},
+		"rolled back instead":            {answers: [][]byte{said(completed, "ROLLBACK\x00"), said(readyNow, "I")}},
+		"refused":                        {answers: [][]byte{said(failed, "SERROR\x00"), said(readyNow, "I")}},
+		"refused after something before": {answers: [][]byte{said(completed, "BEGIN\x00"), said(failed, "SERROR\x00"), said(readyNow, "I")}},
+		"not answered":                   {},
+	} {
+		s := &session{}
+		for _, answer := range test.answers {
+			s.hear(answer)
+		}
+		if s.obeyed != test.obeyed {
+			t.Errorf("%s: obeyed is %t", name, s.obeyed)
+		}
+	}
+}
