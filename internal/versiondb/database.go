@@ -140,7 +140,7 @@ func GrantReading(ctx context.Context, db DB, names Names) error {
 }
 
 // Retire removes a version's database: it is renamed to a tombstone only if it
-// carries the stamp, and only the tombstone is dropped, open sessions or not.
+// carries the stamp, and only the tombstone is dropped, its sessions ended before.
 // A database that is gone is no error, and one of that name that is not ours is
 // passed over: a version whose database could never be made can be retired.
 func (s Server) Retire(ctx context.Context, db DB, want Database) error {
@@ -155,7 +155,11 @@ func (s Server) Retire(ctx context.Context, db DB, want Database) error {
 		}
 	}
 	for _, name := range []string{tombstone, draftName(want.Stamp)} {
-		if _, err := db.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		// WITH (FORCE) is refused while an autovacuum worker is in the database.
+		if err := endSessionsIn(ctx, db, name); err != nil {
+			return err
+		}
+		if _, err := db.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)); err != nil {
 			return fmt.Errorf("drop database %s (renamed from %s): %w", name, want.Names.Database, err)
 		}
 	}
@@ -187,7 +191,7 @@ END $bury$`, want.Names.Database, strings.ReplaceAll(want.Stamp.String(), "'", "
 
 // endSessionsIn ends the sessions of a database that this account may end.
 // Asking for an autovacuum worker's end, which has no role, would be refused;
-// Postgres ends those itself before a rename.
+// Postgres ends those itself before a database is renamed or dropped.
 func endSessionsIn(ctx context.Context, db DB, database string) error {
 	_, err := db.Exec(ctx, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 		WHERE datname = $1 AND pid <> pg_backend_pid() AND pg_has_role(usesysid, 'USAGE')`, database)

@@ -1,10 +1,12 @@
 package versiondb_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -139,6 +141,40 @@ func TestRetireNamesSessionsThatItMayNotEnd(t *testing.T) {
 	}
 	execute(t, administrator, "SELECT 1")
 	_ = administrator.Close(t.Context())
+	if err := o.at(t).Retire(t.Context(), o.onDatabases(t), v); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, v)
+}
+
+// An autovacuum worker has no role, so that nobody but a superuser may end it.
+func TestRetireDropsWhatIsBeingVacuumed(t *testing.T) {
+	o := newOperator(t, server, server)
+	v, _, _ := o.build(t)
+	draft := "nawhas_draft_" + strings.ReplaceAll(v.Stamp.Build.String(), "-", "")
+	execute(t, o.onDatabases(t), "CREATE DATABASE "+draft)
+	session := superuser(t, server, draft)
+	for _, statement := range []string{
+		"ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()",
+		// A worker needs a minute for what is dead in it.
+		"CREATE TABLE dead (text text) WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)",
+		"INSERT INTO dead SELECT repeat('x', 1000) FROM generate_series(1, 5000)", "DELETE FROM dead",
+	} {
+		execute(t, session, statement)
+	}
+	_ = session.Close(t.Context())
+	watching := superuser(t, server, "postgres")
+	t.Cleanup(func() {
+		_, reset := watching.Exec(context.Background(), "ALTER SYSTEM RESET autovacuum_naptime")
+		_, reload := watching.Exec(context.Background(), "SELECT pg_reload_conf()")
+		if err := errors.Join(reset, reload); err != nil {
+			t.Error(err)
+		}
+	})
+	for read(t, watching, "SELECT count(*)::text FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'autovacuum worker'", draft) == "0" {
+		time.Sleep(20 * time.Millisecond)
+	}
+
 	if err := o.at(t).Retire(t.Context(), o.onDatabases(t), v); err != nil {
 		t.Fatal(err)
 	}
