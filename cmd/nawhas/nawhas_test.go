@@ -103,6 +103,20 @@ func TestFollowEndsCleanlyWhenItIsStopped(t *testing.T) {
 	}
 }
 
+// Whoever asked for a position must not take an interrupt for it.
+func TestFollowThatIsStoppedBeforeItsPositionFailed(t *testing.T) {
+	environment(t)
+	succeed(t, "source", "init")
+	succeed(t, "generate", "--events", "100")
+	succeed(t, "migrate")
+	succeed(t, "replay")
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if _, err := nawhasUntil(ctx, t, "follow", "--until", "200"); exitCode(err) != exitFailed || !errors.Is(err, ctx.Err()) {
+		t.Errorf("follow ended with %v", err)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	environment(t)
 	succeed(t, "source", "init")

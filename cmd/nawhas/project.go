@@ -45,8 +45,9 @@ func replayCommand() *cobra.Command {
 func followCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "follow", Short: "Keep the version's database current", Args: cobra.NoArgs,
 		Long: "follow applies new events as they appear, to a database that a replay has completed. It ends on SIGTERM, or with\n" +
-			"--until when exactly the events up to that position are applied. Once the ledger has a verification of the database, it\n" +
-			"also audits what it applied since, over connections of its own, and reports that beside the verification."}
+			"--until when exactly the events up to that position are applied; a SIGTERM before that is a failure. Once the ledger\n" +
+			"has a verification of the database, it also audits what it applied since, over connections of its own, and reports\n" +
+			"that beside the verification."}
 	f := newProjectFlags(cmd)
 	until := cmd.Flags().Int64("until", 0, "position to stop at; 0 goes on for ever")
 	cmd.Flags().BoolVar(&f.audit, "audit", true, "audit what was applied after the verification; never done with --until")
@@ -96,6 +97,9 @@ func (f *projectFlags) run(cmd *cobra.Command, name string, engine engine, until
 	onScreen.finish()
 	if err != nil {
 		return errors.Join(err, toLedger.diverged(cmd.Context(), err))
+	}
+	if stopped := cmd.Context().Err(); stopped != nil && result.Position < until {
+		return stopped
 	}
 	return summarise(cmd.OutOrStdout(), name, result)
 }
