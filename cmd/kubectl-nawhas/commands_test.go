@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +61,23 @@ func TestWaiting(t *testing.T) {
 			r := newRoom(t)
 			r.recorded(name)
 			r.run("status", "--wait", "--timeout", "2s").expect(t, test.code, test.said)
+		})
+	}
+}
+
+// A script that waits must not take an interrupt for a version that is live.
+func TestAnInterrupt(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("replaying")
+	for mode, code := range map[string]int{"-w": 0, "--wait": exitFailed} {
+		t.Run(mode, func(t *testing.T) {
+			ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+			defer stop()
+			got := runWith(ctx, "status", mode, "--kubeconfig", kubeconfig, "-n", r.namespace)
+			got.expect(t, code, "replaying 61 %")
+			if told := strings.Contains(got.problem, "interrupted"); told != (code != 0) {
+				t.Errorf("it says %q", got.problem)
+			}
 		})
 	}
 }

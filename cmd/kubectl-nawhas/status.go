@@ -28,8 +28,8 @@ func statusCommand(s *session) *cobra.Command {
 		Short: "Show what a release is doing",
 		Long: "Show what is live, what is being built and how far it is, and whether you can go back.\n\n" +
 			"With -w the screen is kept up to date; where there is no terminal, a line is printed for each change.\n" +
-			"With --wait it ends when the wanted version is live (exit code 0), cannot become so without you (1),\n" +
-			"or when --timeout is over (3).",
+			"With --wait it ends when the wanted version is live (exit code 0), cannot become so without you or is\n" +
+			"interrupted (1), or when --timeout is over (3).",
 		Example: "  kubectl nawhas status\n" +
 			"  kubectl nawhas status nawhas -w\n" +
 			"  kubectl nawhas status nawhas --wait --timeout 30m && echo live\n" +

@@ -25,7 +25,7 @@ func watch(ctx context.Context, c *releases.Cluster, name string, v view, wait b
 		summary, err := summarize(ctx, c, name)
 		switch {
 		case ctx.Err() != nil:
-			return over(ctx, v)
+			return over(ctx, v, wait)
 		case err != nil && !passing(err):
 			return err
 		case err != nil:
@@ -42,19 +42,22 @@ func watch(ctx context.Context, c *releases.Cluster, name string, v view, wait b
 		}
 		select {
 		case <-ctx.Done():
-			return over(ctx, v)
+			return over(ctx, v, wait)
 		case <-ticks.C:
 		}
 	}
 }
 
 // over is the end of a watch by time, which is an error, or by the user's hand,
-// which is none.
-func over(ctx context.Context, v view) error {
-	if !errors.Is(context.Cause(ctx), errTimedOut) {
-		return nil
+// which is one only for who waits: the version is not known to be live.
+func over(ctx context.Context, v view, wait bool) error {
+	switch {
+	case errors.Is(context.Cause(ctx), errTimedOut):
+		return fmt.Errorf("%w: %s", errTimedOut, v.last())
+	case wait:
+		return context.Cause(ctx)
 	}
-	return fmt.Errorf("%w: %s", errTimedOut, v.last())
+	return nil
 }
 
 // passing reports whether an error may be over the next time: the API server
