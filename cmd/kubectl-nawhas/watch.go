@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/nawhas/nawhas-operator/internal/releases"
 	"github.com/nawhas/nawhas-operator/internal/screen"
 )
@@ -21,12 +23,13 @@ const every = time.Second
 func watch(ctx context.Context, c *releases.Cluster, name string, v view, wait bool) error {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
+	shown := false
 	for {
 		summary, err := summarize(ctx, c, name)
 		switch {
 		case ctx.Err() != nil:
 			return over(ctx, v, wait)
-		case err != nil && !passing(err):
+		case err != nil && !passing(err, shown):
 			return err
 		case err != nil:
 			if err := v.interrupted(releases.Explain(err)); err != nil {
@@ -36,6 +39,7 @@ func watch(ctx context.Context, c *releases.Cluster, name string, v view, wait b
 			if err := v.show(summary); err != nil {
 				return err
 			}
+			shown = true
 			if done, err := outcome(summary); wait && done {
 				return err
 			}
@@ -61,8 +65,12 @@ func over(ctx context.Context, v view, wait bool) error {
 }
 
 // passing reports whether an error may be over the next time: the API server
-// does not answer. Wrong names and missing rights stay.
-func passing(err error) bool {
+// does not answer, or refuses somebody whom it has shown the release before, as
+// when a login or a binding is renewed. Wrong names and missing rights stay.
+func passing(err error, shown bool) bool {
+	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+		return shown
+	}
 	problem, known := errors.AsType[*releases.Problem](releases.Explain(err))
 	return known && problem.Silent
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -78,8 +79,18 @@ func explainCluster(err error) *Problem {
 			Advice: "Upgrade the operator with its definitions, or use the kubectl-nawhas that came with it."}
 	case apierrors.IsInvalid(err):
 		return &Problem{What: "the cluster refuses the change: " + causes(err), Advice: "Nothing was changed. Correct what the message names."}
+	case busy(err):
+		return &Problem{Unread: true, Silent: true, What: "the API server cannot answer now: " + err.Error(),
+			Advice: "Try again in a while; see how the cluster is (`kubectl get --raw /readyz`). What is live goes on serving without it."}
 	}
 	return explainNetwork(err)
+}
+
+// busy reports whether the API server, or what stands before it, answered that
+// it cannot do it now: it starts, is overloaded, or something behind it is away.
+func busy(err error) bool {
+	status, known := errors.AsType[*apierrors.StatusError](err)
+	return known && (status.Status().Code >= http.StatusInternalServerError || apierrors.IsTooManyRequests(err))
 }
 
 // strict stands before the fields that a strict API server does not know.
