@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -189,6 +190,20 @@ func (s *scope) known(v *ledger.Version) *ledger.Version {
 	return v
 }
 
+// retryAskedOf reports whether spec.retry was raised after the newest Job of a
+// version's build was made. That of the round that failed may have been deleted,
+// by somebody who meant to have it tried again; an earlier one knows as well.
+func (s *scope) retryAskedOf(v *ledger.Version) bool {
+	var newest *batchv1.Job
+	for i := range s.jobs {
+		job := &s.jobs[i]
+		if job.Annotations[v1alpha1.AnnotationBuild] == v.Build.String() && (newest == nil || newest.CreationTimestamp.Before(&job.CreationTimestamp)) {
+			newest = job
+		}
+	}
+	return newest != nil && retryAsked(newest, s.release.Spec.Retry)
+}
+
 // rebuildRounds gives up a candidate whose round failed, after a pause, or at
 // once when a retry is asked for. What of it is left is of no use to anybody.
 func (r *Reconciler) rebuildRounds(ctx context.Context, s *scope, v *ledger.Version) (outcome, error) {
@@ -200,12 +215,7 @@ func (r *Reconciler) rebuildRounds(ctx context.Context, s *scope, v *ledger.Vers
 	if v.Checkpoint.ReportedAt != nil {
 		again = v.Checkpoint.ReportedAt.Add(rebuildAfter(failures))
 	}
-	job, _, err := rounds{r}.find(ctx, s, v, v.LastRound())
-	if err != nil {
-		return outcome{}, err
-	}
-	asked := job != nil && retryAsked(job, s.release.Spec.Retry)
-	if s.now.Before(again) && !asked {
+	if s.now.Before(again) && !s.retryAskedOf(v) {
 		result := *s.stuckAt(v)
 		result.message += fmt.Sprintf("; it is built anew at %s, or at once when spec.retry is raised to %d", again.UTC().Format(time.TimeOnly+" MST"), s.release.Spec.Retry+1)
 		result.again = max(again.Sub(s.now), time.Second)

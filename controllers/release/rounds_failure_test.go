@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
@@ -70,6 +72,33 @@ func TestARoundThatBeginsAnewIsNoticed(t *testing.T) {
 
 // A round whose Job is deleted may have begun: nothing is built on it.
 func TestARoundWhoseJobIsDeletedIsNotBegunAgain(t *testing.T) {
+	w := withALostRound(t)
+	w.kubelet.does = nil
+	w.kubelet.wait(lastRetry)
+	w.until("live", isLive("3.1.2"))
+	w.holdsTheLog("3.1.2")
+}
+
+// Whoever deletes a Job to have it tried again, and then asks for it as the
+// release says, does not wait for its time.
+func TestARoundWhoseJobWasDeletedIsTriedAgainWhenRetryIsRaised(t *testing.T) {
+	w := withALostRound(t, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if job := w.stageJob(roundStep); job != nil {
+		t.Fatalf("Job %s is still there", job.Name)
+	}
+	w.kubelet.does = nil
+	w.settle()
+	if message := conditionOf(w.get(), v1alpha1.ConditionReady).Message; !strings.Contains(message, "spec.retry is raised to 1") {
+		t.Fatalf("it was built anew by itself, or does not say how: %s", message)
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = 1 })
+	w.until("live", isLive("3.1.2"))
+	w.holdsTheLog("3.1.2")
+}
+
+// withALostRound is a world whose candidate's round has lost its Job.
+func withALostRound(t *testing.T, how ...client.DeleteOption) *world {
+	t.Helper()
 	w := withStoredEvents(t)
 	w.stored(10)
 	w.kubelet.does = func(stage string) bool { return stage != roundStep }
@@ -87,14 +116,11 @@ func TestARoundWhoseJobIsDeletedIsNotBegunAgain(t *testing.T) {
 	if job.Spec.PodFailurePolicy != nil || ptr.Deref(job.Spec.BackoffLimit, 6) != 0 {
 		t.Errorf("a pod of it may be tried again: %+v", job.Spec)
 	}
-	w.must(cluster.Delete(t.Context(), job))
+	w.must(cluster.Delete(t.Context(), job, how...))
 	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
 		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "its Job was deleted")
 	})
-	w.kubelet.does = nil
-	w.kubelet.wait(lastRetry)
-	w.until("live", isLive("3.1.2"))
-	w.holdsTheLog("3.1.2")
+	return w
 }
 
 // A warm version whose round failed cannot come back, and says so; what is live
