@@ -9,8 +9,9 @@ func retryCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [NAME]",
 		Short: "Try again what was sent back, was given up, or failed",
-		Long: "Try the wanted version again. One that was sent back or given up is let go on (raises spec.retry, and takes\n" +
-			"spec.abort away). A step that failed is begun at once rather than when its time has come (deletes its failed Job).",
+		Long: "Try the wanted version again. One that was sent back or given up is let go on, one whose round failed is built\n" +
+			"anew, and refused evidence is made again (raises spec.retry, and takes spec.abort away). A step that failed is\n" +
+			"begun at once rather than when its time has come (deletes its failed Job).",
 		Example:           "  kubectl nawhas retry nawhas",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: s.completeRelease,

@@ -3,21 +3,28 @@ package releases
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
-// Retry tries the wanted version again: one that was sent back or given up by
-// raising spec.retry, a step that failed by deleting its Job, which the operator
-// then makes anew; that is of use also where a repository owns spec.retry. It
-// returns what it did. With try nothing is stored.
+// again are the steps whose Job the operator makes anew when it is deleted. One
+// of a round has begun what nobody can take back; its loss would be a failure.
+var again = []string{"migrate", "replay", "verify", "observe"}
+
+// Retry tries the wanted version again: one that was sent back or given up, and
+// one that cannot go on from what it has, by raising spec.retry; a step that
+// failed by deleting its Job, which the operator then makes anew. That is of use
+// also where a repository owns spec.retry. It returns what it did. With try
+// nothing is stored.
 func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, try bool) (string, error) {
-	if wanted := versionOf(release, release.Spec.Version); wanted != nil && wanted.Held != "" || release.Spec.Abort == release.Spec.Version {
+	if needsRetry(release) {
 		change, err := Again(release)
 		if err != nil {
 			return "", err
@@ -30,12 +37,30 @@ func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, tr
 	}
 	for i := range jobs {
 		job := &jobs[i]
-		if job.Labels[v1alpha1.LabelVersion] == release.Spec.Version && failed(job) {
+		if job.Labels[v1alpha1.LabelVersion] == release.Spec.Version && slices.Contains(again, job.Labels[v1alpha1.LabelStage]) && failed(job) {
 			return c.deleteJob(ctx, job, try)
 		}
 	}
 	return "", refusal("`kubectl nawhas status` tells what the release waits for; a failure with a cause outside goes on by itself when the cause is gone.",
 		"nothing of version %s has failed that could be tried again", release.Spec.Version)
+}
+
+// needsRetry reports whether only a raised spec.retry lets the wanted version go
+// on: no Job of it failed that could be made anew.
+func needsRetry(release *v1alpha1.NawhasRelease) bool {
+	wanted := versionOf(release, release.Spec.Version)
+	if release.Spec.Abort == release.Spec.Version || wanted != nil && wanted.Held != "" {
+		return true
+	}
+	return slices.ContainsFunc(v1alpha1.Stages(), func(stage string) bool {
+		condition := meta.FindStatusCondition(release.Status.Conditions, stage)
+		if condition == nil || wanted == nil {
+			return false
+		}
+		// A version that was live before is not built anew.
+		return condition.Reason == v1alpha1.ReasonEvidenceRefused ||
+			condition.Reason == v1alpha1.ReasonRoundFailed && wanted.Role == v1alpha1.RoleCandidate
+	})
 }
 
 func (c *Cluster) deleteJob(ctx context.Context, job *batchv1.Job, try bool) (string, error) {

@@ -15,7 +15,11 @@ for _, condition in ipairs(status.conditions or {}) do
   if condition.type == "Ready" then
     reason = condition.reason
   end
-  if condition.reason == "JobFailed" or condition.reason == "TimedOut" then
+  if condition.reason == "JobFailed" or condition.reason == "TimedOut" or condition.reason == "EvidenceRefused" then
+    failed = true
+  end
+  -- A version that was live before, whose way back ends with a round, is not built anew.
+  if condition.reason == "RoundFailed" and condition.type ~= "RollbackReady" then
     failed = true
   end
 end

@@ -172,18 +172,32 @@ func TestActionsOffered(t *testing.T) {
 }
 
 func TestAFailedStepCanBeTriedAgain(t *testing.T) {
-	for _, reason := range []string{"JobFailed", "TimedOut"} {
-		manifest := release(t, "candidate")
-		conditions, _ := at(manifest, "status", "conditions").([]any)
-		for _, condition := range conditions {
-			if condition, _ := condition.(map[string]any); condition["type"] == "Migrated" {
-				condition["status"], condition["reason"] = "False", reason
-			}
-		}
-		if possible := offered(t, manifest); !slices.Contains(possible, "retry") {
+	for _, reason := range []string{"JobFailed", "TimedOut", "EvidenceRefused", "RoundFailed"} {
+		if possible := offered(t, failing(t, "candidate", "Migrated", reason)); !slices.Contains(possible, "retry") {
 			t.Errorf("a step that failed for %s: it offers %v", reason, possible)
 		}
 	}
+}
+
+func TestAWayBackThatEndedIsNotTriedAgain(t *testing.T) {
+	if possible := offered(t, failing(t, "live", "RollbackReady", "RoundFailed")); slices.Contains(possible, "retry") {
+		t.Errorf("it offers %v", possible)
+	}
+}
+
+// failing is a release of which a condition says why it is False.
+func failing(t *testing.T, name, condition, reason string) map[string]any {
+	t.Helper()
+	manifest := release(t, name)
+	conditions, _ := at(manifest, "status", "conditions").([]any)
+	for _, c := range conditions {
+		if c, _ := c.(map[string]any); c["type"] == condition {
+			c["status"], c["reason"] = "False", reason
+			return manifest
+		}
+	}
+	t.Fatalf("release %s has no condition %s", name, condition)
+	return nil
 }
 
 // offered are the actions that can be chosen, each of which has a script.
