@@ -189,6 +189,54 @@ func TestSuspendAndResume(t *testing.T) {
 	}
 }
 
+func suspended(release *v1alpha1.NawhasRelease) { release.Spec.Suspend = true }
+
+// What is set while a release is suspended waits, and says so.
+func TestChangesOfASuspendedRelease(t *testing.T) {
+	const waits = "nothing is begun or switched until `kubectl nawhas resume nawhas -n room-"
+	for name, test := range map[string]struct {
+		recording, args string
+		change          func(*v1alpha1.NawhasRelease)
+		done            func(*v1alpha1.NawhasRelease) bool
+	}{
+		"rollback": {"switched", "rollback", func(*v1alpha1.NawhasRelease) {}, func(r *v1alpha1.NawhasRelease) bool { return r.Spec.Version == "3.1.2" }},
+		"promote":  {"waiting", "promote", func(*v1alpha1.NawhasRelease) {}, func(r *v1alpha1.NawhasRelease) bool { return r.Spec.Promotion.Approved == "3.2.0" }},
+		"retry":    {"switched", "retry", sentBack, func(r *v1alpha1.NawhasRelease) bool { return r.Spec.Retry == 1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom(t)
+			r.recorded(test.recording, suspended, test.change)
+			r.run(test.args).expect(t, 0, waits)
+			if release := r.get("nawhas"); !release.Spec.Suspend || !test.done(release) {
+				t.Errorf("the spec is %+v", release.Spec)
+			}
+		})
+	}
+}
+
+// Resume lets the release go back to where somebody wanted it to stay.
+func TestAHoldOfASuspendedReleaseOutlastsItsResume(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("switched", suspended)
+	r.run("rollback", "--hold").expect(t, 0, "version 3.1.2 is held live", "nothing is begun or switched until `kubectl nawhas resume", "once more")
+	r.run("resume").expect(t, 0, "the release goes on; version 3.1.2 is still held")
+	if now := r.get("nawhas"); now.Spec.Suspend || now.Annotations[v1alpha1.AnnotationHold] != "3.1.2" {
+		t.Errorf("suspended is %t, and %v", now.Spec.Suspend, now.Annotations)
+	}
+	r.run("resume").expect(t, 0, "version 3.1.2 is no longer held")
+}
+
+func TestRetryOfAStepOfASuspendedRelease(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("failed", suspended)
+	job := r.job("verify")
+	r.fail(job)
+	r.run("retry").expect(t, exitFailed, "suspended, so that no step is begun", "kubectl nawhas resume nawhas")
+	if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil || !job.DeletionTimestamp.IsZero() {
+		t.Errorf("its Job was deleted: %v", err)
+	}
+}
+
 func TestAbortAndHoldAndResume(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("waiting")

@@ -12,8 +12,9 @@ func suspendCommand(s *session) *cobra.Command {
 		Use:   "suspend [NAME]",
 		Short: "Stop a release where it is",
 		Long: "Stop a release where it is, until `kubectl nawhas resume`: sets spec.suspend. No step is begun, nothing is\n" +
-			"switched, sent back or removed; what is live or warm is looked after. To go back and stay there:\n" +
-			"`kubectl nawhas rollback --hold`.",
+			"switched, sent back or removed; what is live or warm is looked after. That is true of `promote`, `rollback` and\n" +
+			"`retry`, too: what they set waits for resume. To go back at once and stay there, use\n" +
+			"`kubectl nawhas rollback --hold` instead.",
 		Example:           "  kubectl nawhas suspend nawhas",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: s.completeRelease,
@@ -28,8 +29,8 @@ func resumeCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume [NAME]",
 		Short: "Let a release go on after suspend or --hold",
-		Long: "Let a release go on: ends what suspend began, and removes the annotation releases.nawhas.com/hold, which --hold\n" +
-			"sets. The version in spec.version then goes live as any other; `kubectl nawhas plan` says how.",
+		Long: "Let a release go on: ends what suspend began; where nothing is suspended, removes the annotation\n" +
+			"releases.nawhas.com/hold, which --hold sets. The version in spec.version then goes live as any other; `kubectl nawhas plan` says how.",
 		Example:           "  kubectl nawhas resume nawhas",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: s.completeRelease,

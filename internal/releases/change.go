@@ -84,7 +84,7 @@ func Promotion(release *v1alpha1.NawhasRelease) (Change, error) {
 	if tool := managerOf(release, "f:spec", "f:promotion", "f:approved"); tool != "" {
 		return Change{}, refusal("Set spec.promotion.approved: "+version+" there.", "%s owns spec.promotion.approved and would undo this", tool)
 	}
-	return Change{Say: fmt.Sprintf("version %s may go live", version), apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = version }}, nil
+	return Change{Say: fmt.Sprintf("version %s may go live", version) + whileSuspended(release), apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = version }}, nil
 }
 
 // Abort gives up the version that is on its way: its steps are stopped, and what
@@ -180,8 +180,7 @@ func until(v *v1alpha1.VersionStatus) time.Time {
 func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, error) {
 	if hold {
 		return Change{
-			Say: fmt.Sprintf("version %s is held live, whatever spec.version says, until `kubectl nawhas resume %s -n %s`",
-				version, release.Name, release.Namespace),
+			Say: holding(release, version),
 			apply: func(r *v1alpha1.NawhasRelease) {
 				metav1.SetMetaDataAnnotation(&r.ObjectMeta, v1alpha1.AnnotationHold, version)
 			},
@@ -195,7 +194,29 @@ func goTo(release *v1alpha1.NawhasRelease, version string, hold bool) (Change, e
 		return Change{}, refusal("Remove it first (`kubectl nawhas resume`), or use --hold.",
 			"an annotation holds version %s, so that spec.version is not obeyed", held)
 	}
-	return Wish(version), nil
+	change := Wish(version)
+	change.Say += whileSuspended(release)
+	return change, nil
+}
+
+// holding says what a hold does, and what ends it.
+func holding(release *v1alpha1.NawhasRelease, version string) string {
+	if suspended := whileSuspended(release); suspended != "" {
+		return fmt.Sprintf("version %s is held live, whatever spec.version says%s; the hold stays then, until resume is called once more", version, suspended)
+	}
+	return fmt.Sprintf("version %s is held live, whatever spec.version says, until `%s`", version, resume(release))
+}
+
+// whileSuspended says that a change has no effect yet, where that is so.
+func whileSuspended(release *v1alpha1.NawhasRelease) string {
+	if !release.Spec.Suspend {
+		return ""
+	}
+	return "; but the release is suspended: nothing is begun or switched until `" + resume(release) + "`"
+}
+
+func resume(release *v1alpha1.NawhasRelease) string {
+	return fmt.Sprintf("kubectl nawhas resume %s -n %s", release.Name, release.Namespace)
 }
 
 // Suspend stops the release where it is.
@@ -206,28 +227,30 @@ func Suspend(release *v1alpha1.NawhasRelease) (Change, error) {
 	if tool := managerOf(release, "f:spec", "f:suspend"); tool != "" {
 		return Change{}, refusal("Set spec.suspend: true there.", "%s owns spec.suspend and would undo this", tool)
 	}
-	return Change{Say: "nothing is begun, switched or removed until `kubectl nawhas resume " + release.Name + " -n " + release.Namespace + "`",
+	return Change{Say: "nothing is begun, switched or removed until `" + resume(release) + "`",
 		apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Suspend = true }}, nil
 }
 
-// Resume lets the release go on: it ends a suspension, and removes the
-// annotation that holds a version.
+// Resume lets the release go on: it ends a suspension, or else removes the
+// annotation that holds a version. Who went back while it was suspended wants to
+// stay there.
 func Resume(release *v1alpha1.NawhasRelease) (Change, error) {
 	held := release.Annotations[v1alpha1.AnnotationHold]
-	if held == "" && !release.Spec.Suspend {
+	if release.Spec.Suspend {
+		if tool := managerOf(release, "f:spec", "f:suspend"); tool != "" {
+			return Change{}, refusal("Take spec.suspend away there.", "%s owns spec.suspend and would undo this", tool)
+		}
+		said := fmt.Sprintf("the release goes on; spec.version is %s", release.Spec.Version)
+		if held != "" {
+			said = fmt.Sprintf("the release goes on; version %s is still held, until `%s` once more", held, resume(release))
+		}
+		return Change{Say: said, apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Suspend = false }}, nil
+	}
+	if held == "" {
 		return Change{}, refusal("`kubectl nawhas status` tells what the release waits for.", "the release is not suspended, and no version is held")
 	}
-	if tool := managerOf(release, "f:spec", "f:suspend"); release.Spec.Suspend && tool != "" {
-		return Change{}, refusal("Take spec.suspend away there.", "%s owns spec.suspend and would undo this", tool)
-	}
-	said := fmt.Sprintf("the release goes on; spec.version is %s", release.Spec.Version)
-	if held != "" {
-		said = fmt.Sprintf("version %s is no longer held; spec.version is %s", held, release.Spec.Version)
-	}
-	return Change{Say: said, apply: func(r *v1alpha1.NawhasRelease) {
-		delete(r.Annotations, v1alpha1.AnnotationHold)
-		r.Spec.Suspend = false
-	}}, nil
+	return Change{Say: fmt.Sprintf("version %s is no longer held; spec.version is %s", held, release.Spec.Version),
+		apply: func(r *v1alpha1.NawhasRelease) { delete(r.Annotations, v1alpha1.AnnotationHold) }}, nil
 }
 
 // Again tries a version again that was sent back or given up, or a step of it
@@ -239,7 +262,7 @@ func Again(release *v1alpha1.NawhasRelease) (Change, error) {
 		}
 	}
 	next := release.Spec.Retry + 1
-	return Change{Say: fmt.Sprintf("version %s is tried again (spec.retry is %d)", release.Spec.Version, next), apply: func(r *v1alpha1.NawhasRelease) {
+	return Change{Say: fmt.Sprintf("version %s is tried again (spec.retry is %d)", release.Spec.Version, next) + whileSuspended(release), apply: func(r *v1alpha1.NawhasRelease) {
 		r.Spec.Retry = next
 		if r.Spec.Abort == r.Spec.Version {
 			r.Spec.Abort = ""

@@ -31,6 +31,10 @@ func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, tr
 		}
 		return change.Say, c.Apply(ctx, release, change, try)
 	}
+	if release.Spec.Suspend {
+		return "", refusal("To let it go on: `"+resume(release)+"`. What has failed is then tried again at its time, or by another retry at once.",
+			"release %s is suspended, so that no step is begun", release.Name)
+	}
 	jobs, err := c.Jobs(ctx, release.Name)
 	if err != nil {
 		return "", err

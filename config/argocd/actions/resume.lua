@@ -1,5 +1,8 @@
--- Undoes suspend and hold, whichever there is.
-obj.spec.suspend = nil
+-- Undoes suspend, or else hold: who held a version while the release was suspended wants it live.
+if obj.spec.suspend == true then
+  obj.spec.suspend = nil
+  return obj
+end
 local annotations = obj.metadata.annotations
 if annotations ~= nil then
   annotations["releases.nawhas.com/hold"] = nil

@@ -224,20 +224,21 @@ func TestActions(t *testing.T) {
 		path            []string
 		want            any
 	}{
-		"promote":                  {"promote", "awaiting-approval", nil, []string{"spec", "promotion", "approved"}, "3.2.0"},
-		"abort":                    {"abort", "candidate", nil, []string{"spec", "abort"}, "3.2.0"},
-		"abort what is live":       {"abort", "live", nil, []string{"spec", "abort"}, nil},
-		"abort before any is live": {"abort", "building", nil, []string{"spec", "abort"}, "3.1.2"},
-		"hold":                     {"hold", "live", nil, []string{"metadata", "annotations", hold}, "3.1.2"},
-		"retry one sent back":      {"retry", "sent-back", nil, []string{"spec", "retry"}, int64(1)},
-		"retry again":              {"retry", "sent-back", map[string]any{"retry": int64(4)}, []string{"spec", "retry"}, int64(5)},
-		"retry raises":             {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "retry"}, int64(1)},
-		"retry takes abort away":   {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "abort"}, nil},
-		"suspend":                  {"suspend", "live", nil, []string{"spec", "suspend"}, true},
-		"suspend leaves the mode":  {"suspend", "live", nil, []string{"spec", "promotion", "mode"}, "Automatic"},
-		"resume a held one":        {"resume", "held", nil, []string{"metadata", "annotations"}, nil},
-		"resume a suspended one":   {"resume", "candidate", map[string]any{"suspend": true}, []string{"spec", "suspend"}, nil},
-		"resume leaves the mode":   {"resume", "awaiting-approval", map[string]any{"suspend": true}, []string{"spec", "promotion", "mode"}, "Manual"},
+		"promote":                   {"promote", "awaiting-approval", nil, []string{"spec", "promotion", "approved"}, "3.2.0"},
+		"abort":                     {"abort", "candidate", nil, []string{"spec", "abort"}, "3.2.0"},
+		"abort what is live":        {"abort", "live", nil, []string{"spec", "abort"}, nil},
+		"abort before any is live":  {"abort", "building", nil, []string{"spec", "abort"}, "3.1.2"},
+		"hold":                      {"hold", "live", nil, []string{"metadata", "annotations", hold}, "3.1.2"},
+		"retry one sent back":       {"retry", "sent-back", nil, []string{"spec", "retry"}, int64(1)},
+		"retry again":               {"retry", "sent-back", map[string]any{"retry": int64(4)}, []string{"spec", "retry"}, int64(5)},
+		"retry raises":              {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "retry"}, int64(1)},
+		"retry takes abort away":    {"retry", "candidate", map[string]any{"abort": "3.2.0"}, []string{"spec", "abort"}, nil},
+		"suspend":                   {"suspend", "live", nil, []string{"spec", "suspend"}, true},
+		"suspend leaves the mode":   {"suspend", "live", nil, []string{"spec", "promotion", "mode"}, "Automatic"},
+		"resume a held one":         {"resume", "held", nil, []string{"metadata", "annotations"}, nil},
+		"resume a suspended one":    {"resume", "candidate", map[string]any{"suspend": true}, []string{"spec", "suspend"}, nil},
+		"resume keeps what is held": {"resume", "held", map[string]any{"suspend": true}, []string{"metadata", "annotations", hold}, "3.1.2"},
+		"resume leaves the mode":    {"resume", "awaiting-approval", map[string]any{"suspend": true}, []string{"spec", "promotion", "mode"}, "Manual"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := changed(t, test.release, test.spec)
