@@ -116,7 +116,8 @@ func TestPlan(t *testing.T) {
 func TestReport(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("failed", func(release *v1alpha1.NawhasRelease) {
-		release.Spec.Workloads[0].Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PASSWORD", Value: "hunter2"}}
+		release.Spec.Workloads[0].Template.Spec.Containers[0].Env = []corev1.EnvVar{
+			{Name: "PASSWORD", Value: "hunter2"}, {Name: "NAWHAS_TOKEN", Value: "hunter2"}, {Name: "NAWHAS_BUILD", Value: "hunter2"}}
 	})
 	r.must(cluster.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "nawhas-source",
 		Labels: map[string]string{v1alpha1.LabelRelease: "nawhas"}}, StringData: map[string]string{"url": "postgres://a:hunter2@db/source"}}))

@@ -2,6 +2,7 @@ package support
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,21 +55,37 @@ func redactObject(object *unstructured.Unstructured) {
 	annotations := object.GetAnnotations()
 	delete(annotations, "kubectl.kubernetes.io/last-applied-configuration")
 	object.SetAnnotations(annotations)
-	redactTree(object.Object)
+	if people := object.GetKind(); people == "NawhasRelease" || people == "ControllerRevision" {
+		redactTree(object.Object, nil)
+		return
+	}
+	redactTree(object.Object, given)
 }
 
-func redactTree(node any) {
+// given are the variables with a literal value that the operator gives its pods,
+// whatever people call theirs. What a release holds, and the plans that are kept
+// of it, people wrote.
+var given = []string{
+	"NAWHAS_RELEASE", "NAWHAS_VERSION", "NAWHAS_BUILD", "NAWHAS_LOG",
+	"NAWHAS_SKIP_EVENTS", "NAWHAS_UNKNOWN_EVENTS", "NAWHAS_MAX_EVENTS_PER_SECOND", "NAWHAS_REPLAY_FROM", "NAWHAS_REPLAY_UNTIL",
+	"NAWHAS_VERIFY", "NAWHAS_LIVE_VERSION", "NAWHAS_LIVE_DATABASE_URL",
+	// Rounds are shown a window instead of the log that the Secret names.
+	"NAWHAS_SOURCE_NAME", "NAWHAS_SOURCE_URL",
+}
+
+// redactTree leaves only the values of those variables that it is told to keep.
+func redactTree(node any, keep []string) {
 	switch typed := node.(type) {
 	case map[string]any:
 		for key, value := range typed {
 			if key == "env" {
-				redactVariables(value)
+				redactVariables(value, keep)
 			}
 			if text, isText := value.(string); isText {
 				typed[key] = Redact(text)
 				continue
 			}
-			redactTree(value)
+			redactTree(value, keep)
 		}
 	case []any:
 		for i, value := range typed {
@@ -76,14 +93,13 @@ func redactTree(node any) {
 				typed[i] = Redact(text)
 				continue
 			}
-			redactTree(value)
+			redactTree(value, keep)
 		}
 	}
 }
 
-// redactVariables keeps the names of variables, and the values of those that
-// the operator gives.
-func redactVariables(list any) {
+// redactVariables keeps the names of variables, and the values of some.
+func redactVariables(list any, keep []string) {
 	variables, _ := list.([]any)
 	for _, entry := range variables {
 		variable, isMap := entry.(map[string]any)
@@ -91,7 +107,7 @@ func redactVariables(list any) {
 			continue
 		}
 		name, _ := variable["name"].(string)
-		if _, has := variable["value"]; has && !strings.HasPrefix(name, "NAWHAS_") {
+		if _, has := variable["value"]; has && !slices.Contains(keep, name) {
 			variable["value"] = redacted
 		}
 	}

@@ -37,6 +37,7 @@ func TestRedactObject(t *testing.T) {
 			"args": []any{"--url=postgres://a:hunter2@db/x"},
 			"env": []any{
 				map[string]any{"name": "API_KEY", "value": "hunter2"},
+				map[string]any{"name": "NAWHAS_API_KEY", "value": "hunter2"},
 				map[string]any{"name": "NAWHAS_VERSION", "value": "3.1.2"},
 				map[string]any{"name": "FROM", "valueFrom": map[string]any{"secretKeyRef": map[string]any{"name": "s", "key": "url"}}},
 			},
@@ -55,5 +56,18 @@ func TestRedactObject(t *testing.T) {
 	}
 	if strings.Contains(text, "hunter2") {
 		t.Errorf("a secret is left:\n%s", text)
+	}
+}
+
+// What a release says, and what is kept of it, people wrote: also a variable that
+// has the name of one of the operator's.
+func TestRedactObjectOfPeople(t *testing.T) {
+	for _, kind := range []string{"NawhasRelease", "ControllerRevision"} {
+		object := &unstructured.Unstructured{Object: map[string]any{"kind": kind,
+			"spec": map[string]any{"env": []any{map[string]any{"name": "NAWHAS_VERSION", "value": "hunter2"}}}}}
+		redactObject(object)
+		if encoded, err := json.Marshal(object.Object); err != nil || strings.Contains(string(encoded), "hunter2") {
+			t.Errorf("a secret is left (%v):\n%s", err, encoded)
+		}
 	}
 }
