@@ -150,7 +150,12 @@ func TestReport(t *testing.T) {
 
 func (r *room) pod(stage string) *corev1.Pod {
 	r.t.Helper()
-	labels := map[string]string{v1alpha1.LabelRelease: "nawhas", v1alpha1.LabelVersion: "3.2.0", v1alpha1.LabelStage: stage}
+	return r.podOf("3.2.0", stage)
+}
+
+func (r *room) podOf(version, stage string) *corev1.Pod {
+	r.t.Helper()
+	labels := map[string]string{v1alpha1.LabelRelease: "nawhas", v1alpha1.LabelVersion: version, v1alpha1.LabelStage: stage}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "nawhas-" + stage + "-x", Labels: labels}, Spec: template(labels).Spec}
 	automount := false
 	pod.Spec.AutomountServiceAccountToken = &automount

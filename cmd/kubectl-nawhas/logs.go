@@ -26,7 +26,8 @@ func logsCommand(s *session) *cobra.Command {
 		Use:   "logs STAGE|WORKLOAD [NAME]",
 		Short: "Print what a stage or a workload of a version printed",
 		Long: "Print what a stage (" + strings.Join(steps, ", ") + ") or a workload of a version printed.\n" +
-			"Of a stage that was tried more than once it is the latest try; of a workload, its newest pod.",
+			"Of a stage that was tried more than once it is the latest try, of a replay in rounds the latest round; of a\n" +
+			"workload, its newest pod.",
 		Example: "  kubectl nawhas logs replay -f\n" +
 			"  kubectl nawhas logs verify nawhas --version 3.1.2\n" +
 			"  kubectl nawhas logs follower nawhas --tail 50",
@@ -46,14 +47,25 @@ func logsCommand(s *session) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.version, "version", "", "the version; the wanted one when left out")
+	flags.StringVar(&o.version, "version", "", "the version; the wanted one when left out, of drained the live one")
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on printing")
 	flags.Int64Var(&o.tail, "tail", -1, "how many of the last lines to print; -1 is all")
 	return cmd
 }
 
-// steps are the stages that have pods.
-var steps = []string{"migrate", "replay", "verify", "observe", "follower"}
+// steps are the stages that have pods. A replay may be made in rounds, and drained
+// waits for what the live version has yet to project.
+var steps = []string{"migrate", "replay", "verify", "observe", "follower", drained}
+
+const drained = "drained"
+
+// labelled are the labels that a step's pods may have.
+func labelled(step string) []string {
+	if step == "replay" {
+		return []string{step, "round"}
+	}
+	return []string{step}
+}
 
 func logs(cmd *cobra.Command, c *releases.Cluster, release *v1alpha1.NawhasRelease, of string, o logsOptions) error {
 	label := v1alpha1.LabelStage
@@ -64,11 +76,15 @@ func logs(cmd *cobra.Command, c *releases.Cluster, release *v1alpha1.NawhasRelea
 	}
 	version := o.version
 	if version == "" {
-		version = release.Spec.Version
+		version = usual(release, of)
 	}
-	pods, err := c.Pods(cmd.Context(), release.Name, client.MatchingLabels{label: of, v1alpha1.LabelVersion: version})
-	if err != nil {
-		return err
+	var pods []corev1.Pod
+	for _, value := range labelled(of) {
+		found, err := c.Pods(cmd.Context(), release.Name, client.MatchingLabels{label: value, v1alpha1.LabelVersion: version})
+		if err != nil {
+			return err
+		}
+		pods = append(pods, found...)
 	}
 	if len(pods) == 0 {
 		return &releases.Problem{What: fmt.Sprintf("version %s has no pod of %s", version, of),
@@ -88,6 +104,15 @@ func logs(cmd *cobra.Command, c *releases.Cluster, release *v1alpha1.NawhasRelea
 		return fmt.Errorf("read the logs of pod %s: %w", newest.Name, err)
 	}
 	return nil
+}
+
+// usual is the version that is meant when none is named.
+func usual(release *v1alpha1.NawhasRelease, of string) string {
+	// What is drained is the version that a switch leaves, if there is one.
+	if of == drained && release.Status.Live != "" {
+		return release.Status.Live
+	}
+	return release.Spec.Version
 }
 
 func namesOf(release *v1alpha1.NawhasRelease) []string {

@@ -66,11 +66,25 @@ func TestWithoutRights(t *testing.T) {
 func TestLogs(t *testing.T) {
 	r := newRoom(t)
 	r.recorded("failed")
-	r.run("logs", "cook").expect(t, exitUsage, `"cook" is neither a stage nor a workload`, "migrate, replay, verify, observe, follower, api")
+	r.run("logs", "cook").expect(t, exitUsage, `"cook" is neither a stage nor a workload`, "migrate, replay, verify, observe, follower, drained, api")
 	r.run("logs", "verify").expect(t, exitFailed, "version 3.2.0 has no pod of verify", "--version")
 	pod := r.pod("verify")
 	r.schedule(pod, kubelet(t))
 	r.run("logs", "verify", "--tail", "1").expect(t, 0, "the last words of "+pod.Name)
+}
+
+func TestLogsOfRounds(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("replaying")
+	node := kubelet(t)
+	round := r.pod("round")
+	r.schedule(round, node)
+	r.run("logs", "replay").expect(t, 0, "the last words of "+round.Name)
+
+	r.run("logs", "drained").expect(t, exitFailed, "version 3.1.2 has no pod of drained")
+	drains := r.podOf("3.1.2", "drained")
+	r.schedule(drains, node)
+	r.run("logs", "drained").expect(t, 0, "the last words of "+drains.Name)
 }
 
 // An API server that has never heard of releases, then has an older operator's
