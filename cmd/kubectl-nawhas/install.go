@@ -20,7 +20,8 @@ func installCommand(s *session) *cobra.Command {
 		Use:   "install",
 		Short: "Install the operator, or upgrade it",
 		Long: "Install the operator that belongs to this program: its definitions, its rights and its Deployment, by\n" +
-			"server-side apply. Everything is tried on the server first, and when it refuses nothing was changed.\n\n" +
+			"server-side apply. Everything that can be is tried on the server first, and when it refuses that nothing was\n" +
+			"changed; what belongs into a namespace that is not there yet cannot be. An error says what was applied before it.\n\n" +
 			"It installs into namespace " + install.Namespace + " unless -n names another one. It needs the rights of a cluster's\n" +
 			"administrator; for somebody who has them, or for a repository, --print writes what it would apply.",
 		Example: "  kubectl nawhas install\n" +

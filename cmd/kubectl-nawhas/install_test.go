@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -13,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -155,6 +160,42 @@ func TestInstall(t *testing.T) {
 		b.must(os.WriteFile(file, content, 0o600))
 		runWith(t.Context(), "install", "--kubeconfig", file).expect(t, exitUnread, "you may not get CustomResourceDefinition", "nothing was changed", "install --print")
 	})
+}
+
+// What belongs into a new namespace cannot be tried: it is refused when other
+// things are there already.
+func TestInstallThatIsRefusedHalfWay(t *testing.T) {
+	b := newBare(t)
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "frozen"}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Create},
+			Rule:       admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}}}}}},
+		Validations: []admissionv1.Validation{{Expression: "false", Message: "no Deployments on Fridays", Reason: ptr.To(metav1.StatusReasonForbidden)}}}}
+	b.must(b.client.Create(t.Context(), policy))
+	b.must(b.client.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "frozen"},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "frozen", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}}))
+	labels := map[string]string{"app": "x"}
+	trial := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "x"},
+		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template(labels)}}
+	b.must(wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		return apierrors.IsForbidden(b.client.Create(ctx, trial.DeepCopy(), client.DryRunAll)), nil
+	}))
+
+	got := b.run("install")
+	got.expect(t, exitFailed, "the cluster does not let Deployment nawhas-operator in", "no Deployments on Fridays", "created Namespace nawhas-operator, ", "run it again")
+	for _, untrue := range []string{"nothing was changed", "administrator"} {
+		if strings.Contains(got.problem, untrue) {
+			t.Errorf("it says %q:\n%s", untrue, got.problem)
+		}
+	}
+	// Now that the namespace is there, everything is tried.
+	b.run("install").expect(t, exitFailed, "no Deployments on Fridays", "nothing was changed")
+
+	b.must(b.client.Delete(t.Context(), policy))
+	b.must(wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		return b.client.Create(ctx, trial.DeepCopy(), client.DryRunAll) == nil, nil
+	}))
+	b.run("install").expect(t, 0, "unchanged  Namespace nawhas-operator", "created    Deployment nawhas-operator")
 }
 
 // What is printed installs the same, elsewhere too.

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,8 +30,11 @@ type Installation struct {
 // Step is what was done to one object, or would be.
 type Step struct{ Object, Done string }
 
-// Run installs the operator, or with try says what it would do. When it refuses
-// nothing was changed.
+const unchanged = "unchanged"
+
+// Run installs the operator, or with try says what it would do. What the server
+// refuses it mostly refuses at once, and then nothing was changed; an error that
+// comes later tells what was.
 func (i *Installation) Run(ctx context.Context, try bool) ([]Step, error) {
 	objects, err := Manifests(i.Namespace, i.Image)
 	if err != nil {
@@ -45,10 +49,33 @@ func (i *Installation) Run(ctx context.Context, try bool) ([]Step, error) {
 	if err != nil || try {
 		return steps, err
 	}
-	if steps, err = i.apply(ctx, objects, before, false); err != nil {
-		return nil, err
+	steps, err = i.apply(ctx, objects, before, false)
+	if err == nil {
+		err = i.established(ctx, objects)
 	}
-	return steps, i.established(ctx, objects)
+	if err != nil {
+		return nil, stopped(err, steps)
+	}
+	return steps, nil
+}
+
+// stopped says of an error in the midst of it what was done before.
+func stopped(err error, steps []Step) error {
+	problem := releases.Problem{What: err.Error(), Advice: "See to the cause and run it again: it goes on with what is there."}
+	if known, ok := errors.AsType[*releases.Problem](err); ok {
+		problem = *known
+	}
+	var done []string
+	for _, step := range steps {
+		if step.Done != unchanged {
+			done = append(done, step.Done+" "+step.Object)
+		}
+	}
+	if len(done) == 0 {
+		done = append(done, "nothing was changed")
+	}
+	problem.What += "; before that: " + strings.Join(done, ", ")
+	return &problem
 }
 
 // look reads what is there, and refuses what must not be replaced.
@@ -109,7 +136,7 @@ func (i *Installation) mayApply(ctx context.Context, object *unstructured.Unstru
 			return fmt.Errorf("ask for your rights: %w", err)
 		}
 		if !review.Status.Allowed {
-			return lacking(fmt.Sprintf("you may not %s %s", verb, nameOf(object)))
+			return lacking(fmt.Sprintf("you may not %s %s; nothing was changed", verb, nameOf(object)))
 		}
 	}
 	return nil
@@ -117,7 +144,7 @@ func (i *Installation) mayApply(ctx context.Context, object *unstructured.Unstru
 
 // lacking says what somebody can do who may not install.
 func lacking(what string) error {
-	return &releases.Problem{Unread: true, What: what + "; nothing was changed",
+	return &releases.Problem{Unread: true, What: what,
 		Advice: "Installing needs the rights of a cluster's administrator. Give them this: `kubectl nawhas install --print > operator.yaml`."}
 }
 
@@ -169,8 +196,8 @@ func imageOf(deployment *unstructured.Unstructured) string {
 	return image
 }
 
-// apply applies the objects in their order. A try leaves out what needs a
-// namespace that is not there yet.
+// apply applies the objects in their order, and returns what it did also when
+// one is refused. A try leaves out what needs a namespace that is not there yet.
 func (i *Installation) apply(ctx context.Context, objects, before []*unstructured.Unstructured, try bool) ([]Step, error) {
 	steps := make([]Step, 0, len(objects))
 	namespace := true
@@ -182,7 +209,7 @@ func (i *Installation) apply(ctx context.Context, objects, before []*unstructure
 		if object.GetNamespace() == "" || namespace {
 			after, err := i.applyOne(ctx, object, try)
 			if err != nil {
-				return nil, err
+				return steps, err
 			}
 			done = changeOf(before[n], after)
 		}
@@ -200,17 +227,35 @@ func (i *Installation) applyOne(ctx context.Context, object *unstructured.Unstru
 	if try {
 		options = append(options, client.DryRunAll)
 	}
-	err := i.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(after), options...)
-	switch {
-	case apierrors.IsConflict(err):
-		return nil, &releases.Problem{What: fmt.Sprintf("others have set fields of %s that this would change; nothing was changed: %v", nameOf(object), err),
-			Advice: "Install it the way it was installed before, or take the fields over with --force-conflicts."}
-	case apierrors.IsForbidden(err):
-		return nil, lacking(err.Error())
-	case err != nil:
-		return nil, fmt.Errorf("apply %s: %w", nameOf(object), err)
+	if err := i.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(after), options...); err != nil {
+		return nil, refused(object, err, try)
 	}
 	return after, nil
+}
+
+// refused says why an object cannot be applied, and what to do.
+func refused(object *unstructured.Unstructured, err error, try bool) error {
+	nothing := ""
+	if try {
+		nothing = "; nothing was changed"
+	}
+	switch {
+	case apierrors.IsConflict(err):
+		return &releases.Problem{What: fmt.Sprintf("others have set fields of %s that this would change: %v%s", nameOf(object), err, nothing),
+			Advice: "Install it the way it was installed before, or take the fields over with --force-conflicts."}
+	case apierrors.IsForbidden(err) && aboutRights(err):
+		return lacking(err.Error() + nothing)
+	case apierrors.IsForbidden(err):
+		return &releases.Problem{What: fmt.Sprintf("the cluster does not let %s in: %v%s", nameOf(object), err, nothing),
+			Advice: "It is no matter of your rights: a quota, an admission policy or the state of the namespace forbids it. See to that, and run it again."}
+	}
+	return fmt.Errorf("apply %s: %w", nameOf(object), err)
+}
+
+// aboutRights reports whether somebody may not do it who asks, rather than
+// nobody may. Roles are written only by who has the rights in them.
+func aboutRights(err error) bool {
+	return strings.Contains(err.Error(), " cannot ") || strings.Contains(err.Error(), "attempting to grant RBAC permissions")
 }
 
 // changeOf says what became of an object. A try does not count versions, so the
@@ -220,7 +265,7 @@ func changeOf(before, after *unstructured.Unstructured) string {
 	case before == nil:
 		return "created"
 	case same(before, after):
-		return "unchanged"
+		return unchanged
 	}
 	return "changed"
 }
