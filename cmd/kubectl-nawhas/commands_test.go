@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -123,6 +124,9 @@ func TestReport(t *testing.T) {
 		Labels: map[string]string{v1alpha1.LabelRelease: "nawhas"}}, StringData: map[string]string{"url": "postgres://a:hunter2@db/source"}}))
 	r.must(cluster.Create(t.Context(), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "e"}, Reason: "JobFailed", Type: "Warning",
 		InvolvedObject: corev1.ObjectReference{Kind: "NawhasRelease", Namespace: r.namespace, Name: "nawhas"}, Message: "connect to postgres://a:hunter2@db/source"}))
+	labels := map[string]string{"app.kubernetes.io/name": "prod-nawhas-operator", "app.kubernetes.io/part-of": "nawhas-operator"}
+	r.must(cluster.Create(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "prod-nawhas-operator", Labels: labels},
+		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template(labels)}}))
 	r.job("verify")
 	r.schedule(r.pod("verify"), kubelet(t))
 	r.schedule(r.pod("replay"), "a-node-that-is-gone")
@@ -133,7 +137,7 @@ func TestReport(t *testing.T) {
 	files := unpacked(t, file)
 	for name, want := range map[string]string{
 		"status.txt": "✘ verifying", "release.yaml": "kind: NawhasRelease", "jobs.yaml": "nawhas-verify", "deployments.yaml": "nawhas-api", "pods.yaml": "kind: Pod",
-		"events.txt": "postgres://REDACTED@db", "operator.yaml": "", "not-read.txt": "logs of pod nawhas-replay-x", "logs/nawhas-verify-x.log": "postgres://REDACTED@db", "services.yaml": "", "controllerrevisions.yaml": "",
+		"events.txt": "postgres://REDACTED@db", "operator.yaml": "name: prod-nawhas-operator", "not-read.txt": "logs of pod nawhas-replay-x", "logs/nawhas-verify-x.log": "postgres://REDACTED@db", "services.yaml": "", "controllerrevisions.yaml": "",
 	} {
 		text, found := files["nawhas-report-nawhas/"+name]
 		if !found || !strings.Contains(text, want) {

@@ -120,6 +120,14 @@ func TestInstall(t *testing.T) {
 		t.Errorf("it has made the namespace of an operator that it refused: %v", err)
 	}
 
+	t.Run("beside one of another name", func(t *testing.T) {
+		labels := map[string]string{"app.kubernetes.io/name": "prod-nawhas-operator", "app.kubernetes.io/part-of": "nawhas-operator"}
+		other := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: install.Namespace, Name: "prod-nawhas-operator", Labels: labels},
+			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template(labels)}}
+		b.must(b.client.Create(t.Context(), other))
+		b.run("install", "--image", newer).expect(t, exitFailed, `an operator runs in namespace "nawhas-operator" already, as Deployment prod-nawhas-operator`, "helm upgrade")
+		b.must(b.client.Delete(t.Context(), other))
+	})
 	t.Run("over an older definition", func(t *testing.T) {
 		definition := b.definition()
 		b.change(definition, func() { delete(specOf(definition), "retry") })
@@ -202,6 +210,10 @@ func TestInstallThatIsRefusedHalfWay(t *testing.T) {
 func TestInstallPrints(t *testing.T) {
 	got := runWith(t.Context(), "install", "--print", "--image", "registry.example.com/operator:1", "-n", "platform", "--kubeconfig", "/nowhere")
 	got.expect(t, 0, "image: registry.example.com/operator:1")
+	// On the Deployment and its pods; a selector cannot be changed.
+	if n := strings.Count(got.out, "app.kubernetes.io/part-of: nawhas-operator"); n != 2 {
+		t.Errorf("the label that it is found by is there %d times", n)
+	}
 	kinds := map[string]int{}
 	for document := range strings.SplitSeq(got.out, "\n---\n") {
 		object := &unstructured.Unstructured{}

@@ -109,12 +109,17 @@ func (i *Installation) look(ctx context.Context, objects []*unstructured.Unstruc
 // Who may not look has to know it.
 func (i *Installation) elsewhere(ctx context.Context) error {
 	var operators appsv1.DeploymentList
-	err := i.Client.List(ctx, &operators, client.MatchingLabels{"app.kubernetes.io/name": "nawhas-operator"})
+	err := i.Client.List(ctx, &operators, releases.Operators)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return fmt.Errorf("look for operators: %w", err)
 	}
 	for n := range operators.Items {
-		if other := &operators.Items[n]; other.Namespace != i.Namespace {
+		other := &operators.Items[n]
+		if other.Namespace == i.Namespace && other.Name != operator {
+			return &releases.Problem{What: fmt.Sprintf("an operator runs in namespace %q already, as Deployment %s", other.Namespace, other.Name),
+				Advice: "Upgrade it the way it was installed (`helm upgrade`), or uninstall it first."}
+		}
+		if other.Namespace != i.Namespace {
 			return &releases.Problem{What: fmt.Sprintf("an operator runs in namespace %q already", other.Namespace),
 				Advice: "To upgrade it: `kubectl nawhas install --upgrade -n " + other.Namespace + "`. Operators for some namespaces each are installed with Helm or kustomize (docs/install.md)."}
 		}

@@ -21,6 +21,7 @@ import (
 const (
 	Namespace  = "nawhas-operator"
 	repository = "ghcr.io/nawhas/nawhas-operator"
+	operator   = "nawhas-operator"
 )
 
 // Image is the operator that belongs to this program.

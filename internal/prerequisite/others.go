@@ -14,6 +14,7 @@ import (
 
 const (
 	labelName  = "app.kubernetes.io/name"
+	labelPart  = "app.kubernetes.io/part-of"
 	operators  = "nawhas-operator"
 	watchFlag  = "--watch-namespace="
 	ofTheChart = "watchNamespaces"
@@ -67,10 +68,11 @@ func second(deployments []appsv1.Deployment, o Operator) error {
 	return nil
 }
 
-// isOperator goes by the label that all ways of installing give, and by replicas:
-// one that is scaled to none does nothing.
+// isOperator goes by the label that all ways of installing give, or by the name of
+// one that is older than that label, and by replicas: one that is scaled to none
+// does nothing.
 func isOperator(d *appsv1.Deployment) bool {
-	return strings.Contains(d.Labels[labelName], operators) && (d.Spec.Replicas == nil || *d.Spec.Replicas > 0)
+	return (d.Labels[labelPart] == operators || strings.Contains(d.Labels[labelName], operators)) && (d.Spec.Replicas == nil || *d.Spec.Replicas > 0)
 }
 
 // watchedBy reads an operator's flags.

@@ -244,6 +244,8 @@ func TestWhoIsTheSecond(t *testing.T) {
 	none.Spec.Replicas = new(int32)
 	foreign := deployment("other", long)
 	foreign.Labels[labelName] = "postgres"
+	renamed := deployment("other", long)
+	renamed.Labels = map[string]string{labelName: "a-name-so-long-that-nothing-is-left", labelPart: operators}
 	for name, test := range map[string]struct {
 		other   *appsv1.Deployment
 		watched []string
@@ -256,6 +258,7 @@ func TestWhoIsTheSecond(t *testing.T) {
 		"a younger one":                       {deployment("other", short.Add(time.Hour)), nil, false},
 		"one that is scaled to none":          {none, nil, false},
 		"another program":                     {foreign, nil, false},
+		"one of another name":                 {renamed, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := second([]appsv1.Deployment{*test.other, *deployment("own", short, test.watched...)}, Operator{Namespace: "own", Watched: test.watched})

@@ -20,6 +20,10 @@ import (
 // FieldManager owns the fields that a person sets through this package.
 const FieldManager = "kubectl-nawhas"
 
+// Operators finds the operator's own Deployments and pods, however it was
+// installed and whatever it is called.
+var Operators = client.MatchingLabels{"app.kubernetes.io/part-of": "nawhas-operator"}
+
 // Cluster is one namespace of a cluster. Its methods may be called at the same
 // time. Their errors are to be passed through Explain.
 type Cluster struct {

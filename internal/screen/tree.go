@@ -147,7 +147,7 @@ func (d *drawing) found(stage, trunk, text string) {
 // remarks are what is wrong and belongs to no stage.
 func (d *drawing) remarks(s Summary) {
 	if !s.Seen {
-		d.wrap("", "The operator has not seen this spec yet. If that lasts, see whether it runs: kubectl get pods -A -l app.kubernetes.io/name=nawhas-operator")
+		d.wrap("", "The operator has not seen this spec yet. If that lasts, see whether it runs: kubectl get pods -A -l app.kubernetes.io/part-of=nawhas-operator")
 	}
 	if s.Hold != "" {
 		d.wrap("", "● annotation "+v1alpha1.AnnotationHold+" keeps version "+s.Hold+" live")

@@ -30,9 +30,6 @@ var children = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "Service"},
 }
 
-// operator finds the operator's own objects.
-var operator = client.MatchingLabels{"app.kubernetes.io/name": "nawhas-operator"}
-
 // Bounds of a log in the bundle.
 const (
 	lastLines = 2000
@@ -154,7 +151,7 @@ func (b *bundle) addLog(ctx context.Context, c *releases.Cluster, pod *corev1.Po
 // Few people may read them, so that their absence is no failure.
 func addOperator(ctx context.Context, c *releases.Cluster, _ *v1alpha1.NawhasRelease, b *bundle) error {
 	list := listOf(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"})
-	if err := c.List(ctx, list, operator); err != nil {
+	if err := c.List(ctx, list, releases.Operators); err != nil {
 		b.missed("the operator's Deployment", err)
 		return nil
 	}

@@ -102,7 +102,7 @@ var elsewhere = []command{
 	{text: "docker push registry.example.com/nawhas-operator:v0.1.0", elsewhere: "as above"},
 	{text: "docker push registry.example.com/nawhas:3.1.2", elsewhere: "as above"},
 	{text: "kubectl -n nawhas-operator rollout status deployment nawhas-operator", elsewhere: "it needs a node; make test-e2e waits with it"},
-	{text: "kubectl -n nawhas-operator describe pod -l app.kubernetes.io/name=nawhas-operator | grep -A3 'Last State'", elsewhere: "it needs a pod that has ended, and so a node"},
+	{text: "kubectl -n nawhas-operator describe pod -l app.kubernetes.io/part-of=nawhas-operator | grep -A3 'Last State'", elsewhere: "it needs a pod that has ended, and so a node"},
 	{text: "kubectl -n nawhas-operator logs deployment/nawhas-operator --previous | tail -1", elsewhere: "as above"},
 	{text: "kubectl -n nawhas-operator port-forward deploy/nawhas-operator 8443 &", elsewhere: "it needs a running operator, and so a node"},
 	{text: "curl -sk -H \"Authorization: Bearer $(kubectl create token default)\" https://localhost:8443/metrics | grep ^nawhas_", elsewhere: "as above"},

@@ -11,6 +11,12 @@
 app.kubernetes.io/name: {{ include "nawhas-operator.name" . }}
 {{- end -}}
 
+{{- /* By which the operator is found, whatever the release is called. It is no part
+of the selector, which cannot be changed. */}}
+{{- define "nawhas-operator.partOf" -}}
+app.kubernetes.io/part-of: nawhas-operator
+{{- end -}}
+
 {{- define "nawhas-operator.labels" -}}
 {{ include "nawhas-operator.selector" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
