@@ -31,7 +31,7 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/prerequisite"
 )
 
-// leaseName is the lease of the operator that works.
+// leaseName is the lease of the operator that works, unless a flag names another.
 const leaseName = "nawhas-operator.releases.nawhas.com"
 
 // startTimeout bounds how long the operator waits for what the cluster lacks. It
@@ -85,7 +85,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	config.QPS, config.Burst = o.qps, o.burst
 	config.Wrap(release.MeasureRequests)
-	operator := prerequisite.Operator{Namespace: ownNamespace(), Watched: o.namespaces}
+	operator := prerequisite.Operator{Namespace: ownNamespace(), Pod: ownPod(), Watched: o.namespaces}
 	if err := prerequisite.Await(logr.NewContext(ctx, log), config, operator, startTimeout); err != nil {
 		return err
 	}
@@ -120,6 +120,15 @@ func ownNamespace() string {
 	return strings.TrimSpace(string(content))
 }
 
+// ownPod is the name of its pod, unless that shares the node's network.
+func ownPod() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 func secretsCache(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
 	options := release.SecretsCacheOptions(namespaces)
 	options.HTTPClient, options.Scheme, options.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
@@ -138,7 +147,7 @@ func managerOptions(scheme *runtime.Scheme, o *options) ctrl.Options {
 		HealthProbeBindAddress:  o.probeAddress,
 		PprofBindAddress:        o.profileAddress,
 		LeaderElection:          o.leaderElect,
-		LeaderElectionID:        leaseName,
+		LeaderElectionID:        o.lease,
 		LeaderElectionNamespace: o.leaseNamespace,
 		LeaseDuration:           &o.leaseDuration,
 		RenewDeadline:           &o.renewDeadline,

@@ -22,7 +22,7 @@ type options struct {
 	profileAddress      string
 
 	leaderElect                               bool
-	leaseNamespace                            string
+	leaseNamespace, lease                     string
 	leaseDuration, renewDeadline, retryPeriod time.Duration
 
 	namespaces []string
@@ -45,6 +45,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several operators work at a time")
 	flags.StringVar(&o.leaseNamespace, "leader-elect-namespace", "", "namespace of the lease; the operator's own when empty")
+	flags.StringVar(&o.lease, "leader-elect-id", leaseName, "name of the lease; operators in one namespace that look after different ones need one each")
 	flags.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long the others wait before they take over from one that went silent")
 	flags.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the one that works tries to renew its lease before it stops")
 	flags.DurationVar(&o.retryPeriod, "leader-elect-retry-period", 2*time.Second, "between two tries to get or renew the lease")
@@ -75,6 +76,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--resync must be at least 1m, not %s", o.release.Recheck)
 	case o.qps == 0 || o.burst < 1:
 		return errors.New("--kube-api-qps must not be 0, and --kube-api-burst at least 1")
+	case o.leaderElect && o.lease == "":
+		return errors.New("--leader-elect-id must name a lease")
 	case o.leaderElect && (o.leaseDuration <= o.renewDeadline || o.renewDeadline <= o.retryPeriod || o.retryPeriod <= 0):
 		return errors.New("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline, and that longer than --leader-elect-retry-period")
 	case o.logFormat != "json" && o.logFormat != "text":

@@ -55,10 +55,10 @@ func checkOthers(ctx context.Context, clients apps.DeploymentsGetter, o Operator
 
 // second decides whether an operator is the second one among Deployments.
 func second(deployments []appsv1.Deployment, o Operator) error {
-	ours := slices.IndexFunc(deployments, func(d appsv1.Deployment) bool { return isOperator(&d) && d.Namespace == o.Namespace })
+	ours, named := own(deployments, o)
 	for i := range deployments {
 		other := &deployments[i]
-		if !isOperator(other) || other.Namespace == o.Namespace || !overlap(watchedBy(other), o.Watched) {
+		if i == ours || !isOperator(other) || !named && other.Namespace == o.Namespace || !overlap(watchedBy(other), o.Watched) {
 			continue
 		}
 		if ours < 0 || before(other, &deployments[ours]) {
@@ -66,6 +66,22 @@ func second(deployments []appsv1.Deployment, o Operator) error {
 		}
 	}
 	return nil
+}
+
+// own is the operator's Deployment, -1 if it is none of these, and whether its
+// pod's name told. Without that, those in its namespace are not told apart.
+func own(deployments []appsv1.Deployment, o Operator) (ours int, named bool) {
+	ours = -1
+	for i := range deployments {
+		d := &deployments[i]
+		if isOperator(d) && d.Namespace == o.Namespace && strings.HasPrefix(o.Pod, d.Name+"-") && (ours < 0 || len(d.Name) > len(deployments[ours].Name)) {
+			ours = i
+		}
+	}
+	if ours >= 0 {
+		return ours, true
+	}
+	return slices.IndexFunc(deployments, func(d appsv1.Deployment) bool { return isOperator(&d) && d.Namespace == o.Namespace }), false
 }
 
 // isOperator goes by the label that all ways of installing give, or by the name of
@@ -93,10 +109,10 @@ func overlap(a, b []string) bool {
 	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(namespace string) bool { return slices.Contains(b, namespace) })
 }
 
-// before orders Deployments by age, and those of one second by their namespaces.
+// before orders Deployments by age, and those of one second by their names.
 func before(a, b *appsv1.Deployment) bool {
 	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}
-	return a.Namespace < b.Namespace
+	return a.Namespace+"/"+a.Name < b.Namespace+"/"+b.Name
 }

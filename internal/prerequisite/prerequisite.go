@@ -15,6 +15,8 @@ import (
 type Operator struct {
 	// Namespace is its own; empty outside of a cluster.
 	Namespace string
+	// Pod is its own, whose name begins with that of its Deployment.
+	Pod string
 	// Watched are the namespaces whose releases it looks after; all when empty.
 	Watched []string
 }

@@ -25,6 +25,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- /* The lease is the operator's own by its name; one of the chart's name has the
+program's, as ever. */}}
+{{- define "nawhas-operator.lease" -}}
+{{- $name := include "nawhas-operator.name" . -}}
+{{- if ne $name .Chart.Name -}}
+{{ $name }}.releases.nawhas.com
+{{- end -}}
+{{- end -}}
+
+{{- define "nawhas-operator.leaseNamespace" -}}
+{{ index (.Values.flags | default dict) "leader-elect-namespace" | default .Release.Namespace }}
+{{- end -}}
+
 {{- define "nawhas-operator.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

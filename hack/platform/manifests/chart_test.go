@@ -85,6 +85,40 @@ func TestLabelsForOthers(t *testing.T) {
 	}
 }
 
+// TestTheLease looks at what keeps two operators in one namespace apart: an
+// installation of the usual name must have the lease that it always had.
+func TestTheLease(t *testing.T) {
+	for release, test := range map[string]struct {
+		values          map[string]any
+		lease, rightsIn string
+	}{
+		"nawhas-operator":         {nil, "", "nawhas-operator"},
+		"prod":                    {nil, "--leader-elect-id=prod-nawhas-operator.releases.nawhas.com", "nawhas-operator"},
+		"staging-nawhas-operator": {map[string]any{"flags": map[string]any{"leader-elect-namespace": "leases"}}, "--leader-elect-id=staging-nawhas-operator.releases.nawhas.com", "leases"},
+	} {
+		t.Run(release, func(t *testing.T) {
+			rendered, err := manifests.ChartAs(release, chart, test.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := release
+			if !strings.Contains(name, "nawhas-operator") {
+				name += "-nawhas-operator"
+			}
+			found := byName(rendered)
+			for _, kind := range []string{"Role/", "RoleBinding/"} {
+				if found[kind+test.rightsIn+"/"+name+"-leader-election"] == nil {
+					t.Errorf("there is no %s for the lease in namespace %s", kind, test.rightsIn)
+				}
+			}
+			arguments := text(t, found["Deployment/nawhas-operator/"+name])
+			if got := strings.Contains(arguments, "--leader-elect-id"); got != (test.lease != "") || !strings.Contains(arguments, test.lease) {
+				t.Errorf("the operator's lease is not %q:\n%s", test.lease, arguments)
+			}
+		})
+	}
+}
+
 func valuesIn(t *testing.T, file string) map[string]any {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -117,6 +151,7 @@ func TestTheSchemaRefusesValuesThatCannotWork(t *testing.T) {
 		"a toleration of an unknown kind":       {"tolerations: [{key: a, operator: Is}]", "at '/tolerations/0/operator'"},
 		"a secret whose name cannot be":         {"image: {pullSecrets: ['my registry']}", "at '/image/pullSecrets/0'"},
 		"a budget that lets no node be drained": {"podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable'"},
+		"a lease in a namespace that cannot be": {"flags: {leader-elect-namespace: Leases}", "at '/flags/leader-elect-namespace'"},
 		"a port that cannot be":                 {"networkPolicy: {databasePorts: [70000]}", "at '/networkPolicy/databasePorts/0'"},
 		"no port for the databases":             {"networkPolicy: {databasePorts: []}", "at '/networkPolicy/databasePorts'"},
 		"metrics for everybody":                 {"networkPolicy: {metricsFrom: []}", "at '/networkPolicy/metricsFrom'"},

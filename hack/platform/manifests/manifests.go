@@ -41,11 +41,16 @@ func (o Object) Name() string {
 // Chart renders the chart in a folder with values. Values that its schema
 // refuses are an error.
 func Chart(folder string, values map[string]any) ([]Object, error) {
+	return ChartAs(Release, folder, values)
+}
+
+// ChartAs is [Chart] for a Helm release of another name.
+func ChartAs(release, folder string, values map[string]any) ([]Object, error) {
 	chart, err := loader.Load(folder)
 	if err != nil {
 		return nil, fmt.Errorf("load the chart: %w", err)
 	}
-	options := common.ReleaseOptions{Name: Release, Namespace: Namespace, Revision: 1, IsInstall: true}
+	options := common.ReleaseOptions{Name: release, Namespace: Namespace, Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(chart, values, options, common.DefaultCapabilities)
 	if err != nil {
 		return nil, fmt.Errorf("check the values: %w", err)
