@@ -34,7 +34,8 @@ kind_postgres() {
 	docker exec "$name-postgres" psql -q -U postgres \
 		-c "CREATE ROLE nawhas_source LOGIN CREATEROLE PASSWORD '$name'" \
 		-c "CREATE ROLE nawhas_databases LOGIN CREATEDB CREATEROLE PASSWORD '$name'" \
-		-c "CREATE DATABASE source OWNER nawhas_source"
+		-c "CREATE DATABASE source OWNER nawhas_source" \
+		-c "REVOKE CONNECT ON DATABASE source FROM PUBLIC"
 }
 
 kind_environment() {

@@ -2,6 +2,8 @@ package release
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
+	"github.com/nawhas/nawhas-operator/internal/pgtest"
 )
 
 // loseEverything deletes the release and all that was made for it, without
@@ -254,4 +257,34 @@ func TestAStaleOperatorCannotChangeADatabase(t *testing.T) {
 	if begun != 0 {
 		t.Error("it wrote to the ledger")
 	}
+}
+
+// spec.databases leads to a server that has nothing: what is live goes on with
+// what it knows, until a version that was built there takes over.
+func TestAnEmptyServerTakesNothingFromWhatIsLive(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.settle()
+	secret, templates := w.secretOf("3.1.2", appSide).Data, w.templates()
+	empty, err := pgtest.Start()
+	w.must(err)
+	t.Cleanup(empty.Close)
+	empty.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", w.databases))
+
+	w.secret("nawhas-databases", empty.URLAs(w.databases, "secret", "postgres"))
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionDatabaseReady).Reason == v1alpha1.ReasonDatabaseError
+	})
+	w.settle()
+
+	if now := w.secretOf("3.1.2", appSide).Data; !reflect.DeepEqual(now, secret) {
+		t.Error("its Secret leads elsewhere")
+	}
+	if w.templates() != templates {
+		t.Errorf("its pods are replaced:\n%s\n%s", templates, w.templates())
+	}
+	w.release("3.2.0")
+	w.until("live", isLive("3.2.0"))
+	w.onlyAppends("3.2.0", "3.1.2")
 }

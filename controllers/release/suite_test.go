@@ -116,7 +116,8 @@ func another(t *testing.T) *world {
 	postgres.Exec(t, "postgres",
 		fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE PASSWORD 'secret'", w.source),
 		fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", w.databases),
-		fmt.Sprintf("CREATE DATABASE %s OWNER %s", w.sourceDatabase, w.source))
+		fmt.Sprintf("CREATE DATABASE %s OWNER %s", w.sourceDatabase, w.source),
+		fmt.Sprintf("REVOKE CONNECT ON DATABASE %s FROM PUBLIC", w.sourceDatabase))
 	conn := w.connect(w.source, "secret", w.sourceDatabase)
 	w.must(w.log.Init(t.Context(), conn))
 	w.secret("nawhas-source", postgres.URLAs(w.source, "secret", w.sourceDatabase))

@@ -113,27 +113,8 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	}
 	keep := keepingOf(&s.release.Spec)
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
-	follower := need.follower || v.Passed(v1alpha1.ConditionReplayed)
-	workloads := need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm
-	if follower || workloads {
-		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
-			return err
-		}
-	}
-	if s.plans[v.Version].inRounds() {
-		if err := r.keepInRounds(ctx, s, v, need.follower); err != nil {
-			return err
-		}
-	} else if follower {
-		if err := r.ensureFollower(ctx, s, v, need.follower); err != nil {
-			return err
-		}
-	}
-	if workloads {
-		if err := r.ensureWorkloads(ctx, s, v, need.pods); err != nil {
-			return err
-		}
-		if err := r.closeSpares(ctx, s, v); err != nil {
+	if !s.strayed(v) {
+		if err := r.run(ctx, s, v, need); err != nil {
 			return err
 		}
 	}
@@ -150,6 +131,40 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 		return r.removePreview(ctx, s, v)
 	}
 	return r.keepLive(ctx, s, v)
+}
+
+// run brings what runs of a version to what it should be.
+func (r *Reconciler) run(ctx context.Context, s *scope, v *ledger.Version, need needs) error {
+	follower := need.follower || v.Passed(v1alpha1.ConditionReplayed)
+	workloads := need.pods || v.Passed(v1alpha1.ConditionVerified) || v.Role == ledger.Warm
+	if follower || workloads {
+		if err := (databaseStage{r}).equip(ctx, s, v); err != nil {
+			return err
+		}
+	}
+	if s.plans[v.Version].inRounds() {
+		if err := r.keepInRounds(ctx, s, v, need.follower); err != nil {
+			return err
+		}
+	} else if follower {
+		if err := r.ensureFollower(ctx, s, v, need.follower); err != nil {
+			return err
+		}
+	}
+	if !workloads {
+		return nil
+	}
+	if err := r.ensureWorkloads(ctx, s, v, need.pods); err != nil {
+		return err
+	}
+	return r.closeSpares(ctx, s, v)
+}
+
+// strayed reports whether a live version's database is not where the spec says:
+// spec.databases leads to another server, or somebody dropped it. What runs may
+// still have it, and is left alone until another version has taken over.
+func (s *scope) strayed(v *ledger.Version) bool {
+	return v.Role == ledger.Live && v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]
 }
 
 // keepLive puts back the Services and the right to append of a live version

@@ -122,6 +122,7 @@ func createAccounts(ctx context.Context, home layout) error {
 		fmt.Sprintf("CREATE ROLE nawhas_source LOGIN CREATEROLE PASSWORD '%s'", a.Source),
 		fmt.Sprintf("CREATE ROLE nawhas_databases LOGIN CREATEDB CREATEROLE PASSWORD '%s'", a.Databases),
 		"CREATE DATABASE source OWNER nawhas_source",
+		"REVOKE CONNECT ON DATABASE source FROM PUBLIC",
 	} {
 		if err := psql(ctx, statement); err != nil {
 			return fmt.Errorf("create the operator's accounts: %w", err)

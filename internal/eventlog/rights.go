@@ -9,10 +9,15 @@ import (
 	"github.com/nawhas/nawhas-operator/internal/catalog"
 )
 
-// AllowReading lets a role read the log and its sequence's last value.
+// AllowReading lets a role connect, and read the log and its sequence's last
+// value. It returns a [*PreconditionError] when the role may not connect and this
+// account cannot let it.
 func (l *Log) AllowReading(ctx context.Context, db DB, role string) error {
 	sequence, err := l.sequenceName(ctx, db)
 	if err != nil {
+		return err
+	}
+	if err := allowConnecting(ctx, db, role); err != nil {
 		return err
 	}
 	if err := l.allowUsage(ctx, db, role); err != nil {
@@ -58,6 +63,32 @@ func change(ctx context.Context, db DB, statement string) error {
 		return do()
 	}
 	return catalog.Change(ctx, do)
+}
+
+// allowConnecting lets a role connect where not everybody may. Who cannot grant
+// that is warned by Postgres, not refused, so that it looks again.
+func allowConnecting(ctx context.Context, db DB, role string) error {
+	var database, account string
+	var may bool
+	look := func() error {
+		err := db.QueryRow(ctx, "SELECT current_database()::text, current_user::text, has_database_privilege($1, current_database(), 'CONNECT')", role).
+			Scan(&database, &account, &may)
+		if err != nil {
+			return fmt.Errorf("read whether %s may connect: %w", role, err)
+		}
+		return nil
+	}
+	if err := look(); err != nil || may {
+		return err
+	}
+	if err := change(ctx, db, fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", quote(database), quote(role))); err != nil {
+		return fmt.Errorf("let %s connect to database %s: %w", role, database, err)
+	}
+	if err := look(); err != nil || may {
+		return err
+	}
+	return refuse(ReasonRights, "%s may not let role %s connect to database %s; as its owner run GRANT CONNECT ON DATABASE %s TO %s WITH GRANT OPTION",
+		account, role, database, quote(database), quote(account))
 }
 
 // allowUsage looks first: the log's owner need not be the owner of its schema,

@@ -111,6 +111,33 @@ func TestReadersReadAndDoNothingElse(t *testing.T) {
 	}
 }
 
+// Where not everybody may connect, readers are let in one by one.
+func TestReadersMayConnect(t *testing.T) {
+	m := newManaged(t)
+	execute(t, m.owner, "REVOKE CONNECT ON DATABASE "+m.database+" FROM PUBLIC")
+	role := newRole(t)
+	grant(t, m, role, events.AllowReading)
+	if err := events.Check(t.Context(), m.as(t, role)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhoCannotLetReadersConnectIsTold(t *testing.T) {
+	m := newManaged(t)
+	server.Exec(t, "postgres", fmt.Sprintf("ALTER DATABASE %s OWNER TO postgres", m.database),
+		fmt.Sprintf("REVOKE CONNECT ON DATABASE %s FROM PUBLIC", m.database), fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %q", m.database, m.account))
+	role := newRole(t)
+	err := events.AllowReading(t.Context(), m.owner, role)
+	if reason, ok := eventlog.IsPrecondition(err); !ok || reason != eventlog.ReasonRights || !strings.Contains(err.Error(), "WITH GRANT OPTION") {
+		t.Fatalf("it says %v", err)
+	}
+	server.Exec(t, "postgres", fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %q WITH GRANT OPTION", m.database, m.account))
+	grant(t, m, role, events.AllowReading)
+	if err := events.Check(t.Context(), m.as(t, role)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadingInASchemaOfItsOwn(t *testing.T) {
 	m := newManaged(t)
 	execute(t, m.owner, "CREATE SCHEMA app")

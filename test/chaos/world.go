@@ -111,7 +111,7 @@ func (w *world) startPostgres(ctx context.Context) error {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
 	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
-	for _, statement := range []string{"CREATE ROLE source LOGIN CREATEROLE PASSWORD 'secret'", "CREATE ROLE databases LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", "CREATE DATABASE log OWNER source"} {
+	for _, statement := range []string{"CREATE ROLE source LOGIN CREATEROLE PASSWORD 'secret'", "CREATE ROLE databases LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", "CREATE DATABASE log OWNER source", "REVOKE CONNECT ON DATABASE log FROM PUBLIC"} {
 		if _, err := admin.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("prepare Postgres: %w", err)
 		}
