@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -230,7 +231,7 @@ func TestAVersionThatMayNoLongerWriteLetsGoOfItsWriters(t *testing.T) {
 }
 
 func TestACommandWaitsForThePositionItNames(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(o *Options) { o.ReadWait = 2 * time.Second })
 	w.expect(503, "POST", "/v1/reciters", `{"name": "Ali"}`, "Nawhas-Position", "4")
 	w.reach(4)
 	w.expect(201, "POST", "/v1/reciters", `{"name": "Ali"}`, "Nawhas-Position", "4")

@@ -175,7 +175,8 @@ func TestAddressesThatAreNotThere(t *testing.T) {
 // A version's server that failed over may have lost the last chunks, which the
 // follower brings again.
 func TestAPositionThatWasLostIsWaitedForAgain(t *testing.T) {
-	w := newWorld(t)
+	// As long as a busy machine may take to look.
+	w := newWorld(t, func(o *Options) { o.ReadWait = 2 * time.Second })
 	w.reciter("Nadeem", "nadeem")
 	w.reach(100)
 	w.expect(200, "GET", "/v1/reciters/nadeem", "", "Nawhas-Position", "100")
