@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -157,12 +156,6 @@ func managerOptions(scheme *runtime.Scheme, o *options) ctrl.Options {
 		// at a clean stop is safe and lets the next one start at once.
 		LeaderElectionReleaseOnCancel: true,
 		Cache:                         release.CacheOptions(o.namespaces),
-		Client:                        client.Options{Cache: clientCacheOptions()},
+		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
 	}
-}
-
-// clientCacheOptions leaves namespaces out of the cache: a watch of them is a
-// right that no Role can give, and they are read once in a deletion.
-func clientCacheOptions() *client.CacheOptions {
-	return &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true), DisableFor: []client.Object{&corev1.Namespace{}}}
 }
