@@ -71,8 +71,10 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 	return outcome{}, err
 }
 
+// postpone has writers wait no more for a while, which begins now: the attempt may
+// have taken most of the pass.
 func (st switchStage) postpone(ctx context.Context, s *scope, why string) (outcome, error) {
-	until := s.now.Add(strictRetry)
+	until := st.Clock.Now().Add(strictRetry)
 	if err := s.ledger.Postpone(ctx, s.target, until, why); err != nil {
 		return outcome{}, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -98,9 +99,20 @@ func TestAStrictSwitchThatTakesTooLongIsUndoneAndTriedAgain(t *testing.T) {
 	_, err = tx.Exec(t.Context(), appendOne)
 	w.must(err)
 	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.2.0" })
+	w.reconciler.Clock = clock.RealClock{}
+	began := time.Now()
 	release := w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
-		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+		putOff := conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+		if !putOff {
+			began = time.Now()
+		}
+		return putOff
 	})
+	if again := w.inLedger("3.2.0").NotBefore; again == nil || again.Before(began.Add(500*time.Millisecond+strictRetry)) {
+		t.Errorf("an attempt that began at %s and took half a second is made again at %v", began, again)
+	}
+	w.clock.SetTime(time.Now())
+	w.reconciler.Clock = w.clock
 
 	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; !strings.Contains(message, "session") || !strings.Contains(message, "has appended to the log and not finished") ||
 		!strings.Contains(message, "everything is as before") {
@@ -131,14 +143,21 @@ func (w *world) atTheGate(version string) {
 	w.until("at the gate", func(r *v1alpha1.NawhasRelease) bool {
 		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonAwaitingApproval
 	})
-	known := w.reconciler.openedLedger(w)
-	versions, err := known.Versions(w.t.Context())
+	w.must(w.reconciler.openedLedger(w).Mark(w.t.Context(), w.inLedger(version), 0))
+}
+
+// inLedger is what the ledger knows of a version.
+func (w *world) inLedger(version string) *ledger.Version {
+	w.t.Helper()
+	versions, err := w.reconciler.openedLedger(w).Versions(w.t.Context())
 	w.must(err)
 	for _, v := range versions {
 		if v.Version == version {
-			w.must(known.Mark(w.t.Context(), v, 0))
+			return v
 		}
 	}
+	w.t.Fatalf("the ledger does not know version %s", version)
+	return nil
 }
 
 // openedLedger is the operator's own.
