@@ -33,16 +33,16 @@ func (s *scope) unsuitable(v *ledger.Version) *outcome {
 	return nil
 }
 
-// outsiders are all that can append to the log, but for the versions of releases,
-// the operator's own accounts and superusers.
-// While nothing is live, neither are the roles from before there was a release:
-// the first switch takes their right.
+// outsiders are all that can append to the log, but for this release's versions,
+// the operator's own accounts and superusers. Those of another release are: they
+// project into databases of their own. While nothing is live, the roles from before
+// there was a release are not: the first switch takes their right.
 func (s *scope) outsiders() []string {
 	known := slices.Concat(appRoles(s.versions), s.operators())
 	if s.live() == nil {
 		known = append(known, s.release.Spec.Source.FormerRoles...)
 	}
-	others := strangers(s.writers, known, s.neighbours)
+	others := strangers(s.writers, known, nil)
 	for _, owner := range s.writers.Owners {
 		if !slices.Contains(s.operators(), owner) {
 			others = append(others, owner+" (owns the log)")
