@@ -75,13 +75,15 @@ func (p *plan) wantedImage() string {
 
 // current is the plan with what of the present spec applies to all versions at
 // once: the number of pods, what scales and guards them, their resources, those
-// of the follower, and the events that it skips. Workloads and containers that
-// the spec no longer has keep theirs.
+// of the follower, the events that it skips, and what is run before a version
+// makes way: what was right when it went live may be wrong when it leaves.
+// Workloads and containers that the spec no longer has keep theirs.
 func (p *plan) current(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	current := *p
 	current.Workloads = slices.Clone(p.Workloads)
 	current.Replay.SkipEvents = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Replay.SkipEvents, spec.Replay.SkipEvents))))
 	current.Replay.Follow.Resources = *spec.Replay.Follow.Resources.DeepCopy()
+	current.Replay.Drained = spec.Replay.Drained.DeepCopy()
 	for i := range current.Workloads {
 		workload := &current.Workloads[i]
 		for j := range spec.Workloads {
