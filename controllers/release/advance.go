@@ -6,7 +6,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -118,7 +117,9 @@ func (d rounds) work(ctx context.Context, s *scope, v *ledger.Version) (done boo
 		return d.prepare(ctx, s, v, round)
 	case !job.DeletionTimestamp.IsZero() && !judgeRoundJob(job, pods).done:
 		return d.fail(ctx, s, v, round, "its Job was deleted")
-	case ptr.Deref(job.Spec.Suspend, false):
+	case suspends(job) && wasLetGo(job, pods) && !judgeRoundJob(job, pods).done:
+		return d.confirmSuspension(ctx, s, v, round)
+	case suspends(job) && !wasLetGo(job, pods):
 		return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "begins"), pollProgress), d.start(ctx, s, v, round, job)
 	}
 	switch state := judgeRoundJob(job, pods); {

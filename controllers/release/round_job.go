@@ -58,6 +58,33 @@ func (d rounds) confirmLoss(ctx context.Context, s *scope, v *ledger.Version, ro
 	return d.fail(ctx, s, v, round, "its Job was deleted")
 }
 
+// confirmSuspension fails a round whose Job somebody has suspended since it was
+// let go: its pod was ended, and another would replay on top of what that one left.
+// A cache may show a new pod and not yet that its Job was let go.
+func (d rounds) confirmSuspension(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
+	if d.Live != nil {
+		job := &batchv1.Job{}
+		err := d.Live.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: roundName(s, v, round)}, job)
+		if client.IgnoreNotFound(err) != nil {
+			return false, outcome{}, fmt.Errorf("read the Job of round %d: %w", round.Number, err)
+		}
+		if err == nil && !suspends(job) {
+			return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "is under way"), pollFast), nil
+		}
+	}
+	return d.fail(ctx, s, v, round, "its Job was suspended while it ran")
+}
+
+func suspends(job *batchv1.Job) bool { return ptr.Deref(job.Spec.Suspend, false) }
+
+// wasLetGo reports whether a Job has, or had, a pod. The ledger cannot tell: it
+// has the Job before that is let go. A pod that is gone was counted before.
+func wasLetGo(job *batchv1.Job, pods []corev1.Pod) bool {
+	st := job.Status
+	uncounted := ptr.Deref(st.UncountedTerminatedPods, batchv1.UncountedTerminatedPods{})
+	return len(pods) > 0 || st.StartTime != nil || st.Active+st.Succeeded+st.Failed > 0 || len(uncounted.Succeeded)+len(uncounted.Failed) > 0
+}
+
 // make applies the round's Job, suspended. It has one pod, which is not tried
 // again.
 func (d rounds) make(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) error {

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -96,8 +98,54 @@ func TestARoundWhoseJobWasDeletedIsTriedAgainWhenRetryIsRaised(t *testing.T) {
 	w.holdsTheLog("3.1.2")
 }
 
+// A round whose Job is suspended while its pod runs has lost the pod. Another one
+// would replay on top of what that one left.
+func TestARoundWhoseJobIsSuspendedIsNotLetGoAgain(t *testing.T) {
+	w, job := withARoundUnderWay(t)
+	w.kubelet.pod(job, "Job", job.Spec.Template, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})
+	w.must(cluster.Patch(t.Context(), job, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":true}}`))))
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "its Job was suspended while it ran")
+	})
+	w.kubelet.does = nil
+	w.kubelet.wait(lastRetry)
+	w.until("live", isLive("3.1.2"))
+	w.holdsTheLog("3.1.2")
+}
+
+func TestWhetherAJobWasLetGo(t *testing.T) {
+	at := metav1.Now()
+	for name, c := range map[string]struct {
+		status batchv1.JobStatus
+		pods   []corev1.Pod
+		want   bool
+	}{
+		"just made":        {batchv1.JobStatus{}, nil, false},
+		"seen, suspended":  {batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue}}, UncountedTerminatedPods: &batchv1.UncountedTerminatedPods{}}, nil, false},
+		"with a pod":       {batchv1.JobStatus{}, []corev1.Pod{{}}, true},
+		"begun":            {batchv1.JobStatus{StartTime: &at}, nil, true},
+		"its pod is over":  {batchv1.JobStatus{Failed: 1}, nil, true},
+		"its pod is ended": {batchv1.JobStatus{UncountedTerminatedPods: &batchv1.UncountedTerminatedPods{Failed: []types.UID{"a"}}}, nil, true},
+	} {
+		if got := wasLetGo(&batchv1.Job{Status: c.status}, c.pods); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 // withALostRound is a world whose candidate's round has lost its Job.
 func withALostRound(t *testing.T, how ...client.DeleteOption) *world {
+	t.Helper()
+	w, job := withARoundUnderWay(t)
+	w.must(cluster.Delete(t.Context(), job, how...))
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "its Job was deleted")
+	})
+	return w
+}
+
+// withARoundUnderWay is a world whose candidate's round was let go.
+func withARoundUnderWay(t *testing.T) (*world, *batchv1.Job) {
 	t.Helper()
 	w := withStoredEvents(t)
 	w.stored(10)
@@ -116,11 +164,7 @@ func withALostRound(t *testing.T, how ...client.DeleteOption) *world {
 	if job.Spec.PodFailurePolicy != nil || ptr.Deref(job.Spec.BackoffLimit, 6) != 0 {
 		t.Errorf("a pod of it may be tried again: %+v", job.Spec)
 	}
-	w.must(cluster.Delete(t.Context(), job, how...))
-	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
-		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "its Job was deleted")
-	})
-	return w
+	return w, job
 }
 
 // A warm version whose round failed cannot come back, and says so; what is live
