@@ -155,13 +155,21 @@ func (s Server) Retire(ctx context.Context, db DB, want Database) error {
 		}
 	}
 	for _, name := range []string{tombstone, draftName(want.Stamp)} {
-		// WITH (FORCE) is refused while an autovacuum worker is in the database.
-		if err := endSessionsIn(ctx, db, name); err != nil {
-			return err
+		if err := Drop(ctx, db, name); err != nil {
+			return fmt.Errorf("remove what database %s was renamed to: %w", want.Names.Database, err)
 		}
-		if _, err := db.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)); err != nil {
-			return fmt.Errorf("drop database %s (renamed from %s): %w", name, want.Names.Database, err)
-		}
+	}
+	return nil
+}
+
+// Drop removes a database, its sessions ended before. One that is gone is no error.
+func Drop(ctx context.Context, db DB, database string) error {
+	// WITH (FORCE) is refused while an autovacuum worker is in the database.
+	if err := endSessionsIn(ctx, db, database); err != nil {
+		return err
+	}
+	if _, err := db.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(database)); err != nil {
+		return fmt.Errorf("drop database %s: %w", database, err)
 	}
 	return nil
 }

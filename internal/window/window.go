@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
+	"github.com/nawhas/nawhas-operator/internal/versiondb"
 )
 
 // Window is the part of a log after one position, up to and with another. Nothing
@@ -129,10 +130,10 @@ func (d *Database) columns(ctx context.Context, source DB) ([]column, error) {
 	return found, nil
 }
 
-// Drop removes the database, open sessions or not. One that is gone is no error.
+// Drop removes the database and ends its sessions. One that is gone is no error.
 func (d *Database) Drop(ctx context.Context, onServer DB) error {
-	if _, err := onServer.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(d.name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop the window database %s: %w", d.name, err)
+	if err := versiondb.Drop(ctx, onServer, d.name); err != nil {
+		return fmt.Errorf("drop the window: %w", err)
 	}
 	return nil
 }

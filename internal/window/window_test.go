@@ -214,6 +214,32 @@ func TestAWindowIsMadeOnceAndDroppedWithItsSessions(t *testing.T) {
 	}
 }
 
+// An autovacuum worker has no role, so that nobody but a superuser may end it.
+func TestAWindowThatIsBeingVacuumedIsDropped(t *testing.T) {
+	s := newShown(t, 0)
+	inWindow, elsewhere := connect(t, server.URLAs("postgres", "", s.database.Name())), connect(t, server.URLAs("postgres", "", "postgres"))
+	for _, statement := range []string{
+		"ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()",
+		// A worker needs a minute for what is dead in it.
+		"CREATE TABLE dead (text text) WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)",
+		"INSERT INTO dead SELECT repeat('x', 1000) FROM generate_series(1, 5000)", "DELETE FROM dead",
+	} {
+		s.execute(inWindow, statement)
+	}
+	s.must(inWindow.Close(t.Context()))
+	t.Cleanup(func() {
+		_, reset := elsewhere.Exec(context.Background(), "ALTER SYSTEM RESET autovacuum_naptime")
+		_, reload := elsewhere.Exec(context.Background(), "SELECT pg_reload_conf()")
+		if err := errors.Join(reset, reload); err != nil {
+			t.Error(err)
+		}
+	})
+	for workers := 0; workers == 0; time.Sleep(20 * time.Millisecond) {
+		s.must(elsewhere.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'autovacuum worker'", s.database.Name()).Scan(&workers))
+	}
+	s.must(s.database.Drop(t.Context(), s.account))
+}
+
 // Between the database and its table the operator may have ended.
 func TestADatabaseWithoutItsTableGetsIt(t *testing.T) {
 	s := newShown(t, 1)
