@@ -29,7 +29,7 @@ func choose(wanted, hold string, versions []*ledger.Version) choice {
 		return obeyHold(wanted, hold, versions)
 	}
 	for _, v := range versions {
-		if v.Role == ledger.Live && v.Held != nil && hasRole(versions, v.Held.ReturnTo, ledger.Warm) {
+		if v.Role == ledger.Live && v.Held != nil && leadsBack(v, wanted, versions) {
 			return choice{version: v.Held.ReturnTo, instead: sentBack(v)}
 		}
 	}
@@ -42,6 +42,15 @@ func choose(wanted, hold string, versions []*ledger.Version) choice {
 		}
 	}
 	return choice{version: wanted}
+}
+
+// leadsBack reports whether a version is being sent back. It stays live when what
+// it is sent back to cannot come back; another version that is asked for is then the
+// way out.
+func leadsBack(v *ledger.Version, wanted string, versions []*ledger.Version) bool {
+	return slices.ContainsFunc(versions, func(other *ledger.Version) bool {
+		return other.Version == v.Held.ReturnTo && other.Role == ledger.Warm && (other.Checkpoint.Problem == nil || wanted == v.Version)
+	})
 }
 
 // obeyHold takes the annotation's word, if it names a version that can be live

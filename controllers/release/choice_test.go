@@ -21,6 +21,8 @@ func sentBackTo(v *ledger.Version, returnTo string) *ledger.Version {
 
 func TestChoose(t *testing.T) {
 	live, warm, candidate := aVersion("2.0.0", ledger.Live), aVersion("1.0.0", ledger.Warm), aVersion("3.0.0", ledger.Candidate)
+	stuck := aVersion("1.0.0", ledger.Warm)
+	stuck.Checkpoint.Problem = &ledger.Problem{Kind: ledger.KindRound}
 	failed, sent := sentBackTo(aVersion("2.0.0", ledger.Live), "1.0.0"), sentBackTo(aVersion("2.0.0", ledger.Warm), "1.0.0")
 	for name, c := range map[string]struct {
 		wanted, hold    string
@@ -35,6 +37,8 @@ func TestChoose(t *testing.T) {
 		"a way back under way":                     {"2.0.0", "", []*ledger.Version{failed, warm}, "1.0.0", v1alpha1.ReasonRolledBack, ""},
 		"a way back comes before what is next":     {"3.0.0", "", []*ledger.Version{candidate, failed, warm}, "1.0.0", v1alpha1.ReasonRolledBack, ""},
 		"a way back to what is gone":               {"2.0.0", "", []*ledger.Version{failed}, "2.0.0", "", ""},
+		"a way back that has come to an end":       {"3.0.0", "", []*ledger.Version{candidate, failed, stuck}, "3.0.0", "", ""},
+		"the same, and nothing else is asked for":  {"2.0.0", "", []*ledger.Version{failed, stuck}, "1.0.0", v1alpha1.ReasonRolledBack, ""},
 		"a version that is held":                   {"2.0.0", "", []*ledger.Version{sent, aVersion("1.0.0", ledger.Live)}, "1.0.0", v1alpha1.ReasonRolledBack, ""},
 		"another than the one that is held":        {"3.0.0", "", []*ledger.Version{candidate, sent, aVersion("1.0.0", ledger.Live)}, "3.0.0", "", ""},
 		"an annotation for what is warm":           {"2.0.0", "1.0.0", []*ledger.Version{live, warm}, "1.0.0", v1alpha1.ReasonHeld, ""},
