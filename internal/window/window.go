@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -51,7 +52,9 @@ type DB interface {
 }
 
 // Ensure makes the database and its empty table, which reader may read, unless
-// it is there. onServer is a connection of the account to the databases server.
+// it is there. Where the log's columns are others by now the table is made anew, and
+// what it held has to be copied again. onServer is a connection of the account to the
+// databases server.
 func (d *Database) Ensure(ctx context.Context, onServer, source DB, reader string) error {
 	var exists bool
 	if err := onServer.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", d.name).Scan(&exists); err != nil {
@@ -62,46 +65,55 @@ func (d *Database) Ensure(ctx context.Context, onServer, source DB, reader strin
 			return fmt.Errorf("create the window database %s: %w", d.name, err)
 		}
 	}
-	definition, err := d.definition(ctx, source, reader)
+	columns, err := d.columns(ctx, source)
 	if err != nil {
 		return err
 	}
 	return d.within(ctx, func(conn *pgx.Conn) error {
 		var ready bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass('nawhas_window.progress') IS NOT NULL").Scan(&ready); err != nil || ready {
+		if err := conn.QueryRow(ctx, "SELECT to_regclass('nawhas_window.progress') IS NOT NULL").Scan(&ready); err != nil {
 			return err
 		}
+		statements := d.definition(columns, reader)
+		if ready {
+			has, err := d.columns(ctx, conn)
+			if err != nil || slices.Equal(has, columns) {
+				return err
+			}
+			statements = slices.Concat([]string{"DELETE FROM nawhas_window.progress", "DROP TABLE " + d.log.Relation()}, d.table(columns, reader))
+		}
 		// One message of several statements is one transaction.
-		_, err := conn.Exec(ctx, definition, pgx.QueryExecModeSimpleProtocol)
+		_, err := conn.Exec(ctx, strings.Join(statements, ";\n"), pgx.QueryExecModeSimpleProtocol)
 		return err
 	})
 }
 
-// definition makes the table as the source has it, without what fills or
-// restricts columns, and the mark of how far it is filled.
-func (d *Database) definition(ctx context.Context, source DB, reader string) (string, error) {
-	t := d.log.Table()
-	columns, err := d.columns(ctx, source)
-	if err != nil {
-		return "", err
-	}
-	var lines []string
-	for _, c := range columns {
-		lines = append(lines, quote(c.name)+" "+c.kind)
-	}
-	schema, table := quote(t.Schema), quote(t.Schema, t.Name)
-	return strings.Join([]string{
+// definition makes the table and the mark of how far it is filled.
+func (d *Database) definition(columns []column, reader string) []string {
+	schema := quote(d.log.Table().Schema)
+	return slices.Concat([]string{
 		"REVOKE ALL ON DATABASE " + quote(d.name) + " FROM PUBLIC",
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
 		"CREATE SCHEMA IF NOT EXISTS " + schema,
-		fmt.Sprintf("CREATE TABLE %s (%s, PRIMARY KEY (%s))", table, strings.Join(lines, ", "), quote(t.Position)),
 		"GRANT CONNECT ON DATABASE " + quote(d.name) + " TO " + quote(reader),
 		"GRANT USAGE ON SCHEMA " + schema + " TO " + quote(reader),
-		"GRANT SELECT ON " + table + " TO " + quote(reader),
 		"CREATE SCHEMA nawhas_window",
 		`CREATE TABLE nawhas_window.progress (singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), round integer NOT NULL, from_position bigint NOT NULL,
 			until_position bigint NOT NULL, filled bigint NOT NULL, events bigint NOT NULL, scans bigint NOT NULL)`,
-	}, ";\n"), nil
+	}, d.table(columns, reader))
+}
+
+// table makes the table as the source has it, without what fills or restricts
+// columns.
+func (d *Database) table(columns []column, reader string) []string {
+	t := d.log.Table()
+	lines := make([]string, 0, len(columns)+1)
+	for _, c := range columns {
+		lines = append(lines, quote(c.name)+" "+c.kind)
+	}
+	lines = append(lines, fmt.Sprintf("PRIMARY KEY (%s)", quote(t.Position)))
+	name := quote(t.Schema, t.Name)
+	return []string{fmt.Sprintf("CREATE TABLE %s (%s)", name, strings.Join(lines, ", ")), "GRANT SELECT ON " + name + " TO " + quote(reader)}
 }
 
 type column struct{ name, kind string }

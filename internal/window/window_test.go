@@ -249,6 +249,24 @@ func TestADatabaseWithoutItsTableGetsIt(t *testing.T) {
 	s.fill(window.Window{Round: 1, Until: 1})
 }
 
+// A log may get a column, or a wider one, between two rounds and within one.
+func TestAWindowHasTheColumnsThatTheLogHasNow(t *testing.T) {
+	s := newShown(t, 3)
+	s.fill(window.Window{Round: 1, Until: 3})
+	for _, change := range []string{"ALTER TABLE stored_events ADD COLUMN note text", "ALTER TABLE stored_events ALTER COLUMN event_class TYPE varchar(500)"} {
+		s.execute(s.source, change)
+		s.execute(s.source, `INSERT INTO stored_events (event_class, event_properties, meta_data, created_at) VALUES (repeat('x', CASE WHEN $1 LIKE '%500%' THEN 400 ELSE 4 END), '{}', '[]', now())`, change)
+		s.must(s.database.Ensure(t.Context(), s.account, s.source, s.reader))
+		if p := s.fill(window.Window{Round: 2, From: 1, Until: 5}); !p.Done() {
+			t.Errorf("filled %+v after %s", p, change)
+		}
+	}
+	if got := s.seen(); !slices.Equal(got, []int64{2, 3, 4, 5}) {
+		t.Errorf("it sees %v", got)
+	}
+	s.execute(s.asReader(), "SELECT note FROM stored_events")
+}
+
 func TestALogWithATypeOfItsOwnIsRefused(t *testing.T) {
 	s := newShown(t, 1)
 	s.must(s.database.Drop(t.Context(), s.account))
