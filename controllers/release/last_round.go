@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -215,11 +216,24 @@ func (a *strictSwitch) drained(ctx context.Context, head int64) (bool, error) {
 	return state.done, nil
 }
 
+// startDraining makes the Job for this end of the log, and ends those for others:
+// nobody asks what becomes of them.
 func (a *strictSwitch) startDraining(ctx context.Context, live *ledger.Version, p *plan, head int64) error {
-	spec := v1alpha1.StepSpec{Resources: p.Replay.Drained.Resources}
-	job, err := a.renderJob(ctx, a.scope, p, step{of: live, name: drainedStep, side: appSide, command: p.Replay.Drained.Command, spec: spec, once: true}, int(head))
+	// It may go on until the next attempt is over, which may find it done.
+	current := step{of: live, name: drainedStep, side: appSide, command: p.Replay.Drained.Command, spec: v1alpha1.StepSpec{Resources: p.Replay.Drained.Resources},
+		timeout: &metav1.Duration{Duration: 2 * (a.limit + strictRetry)}, once: true}
+	job, err := a.renderJob(ctx, a.scope, p, current, int(head))
 	if err != nil {
 		return err
+	}
+	for i := range a.jobs {
+		old := &a.jobs[i]
+		if old.Labels[v1alpha1.LabelStage] != drainedStep || old.Annotations[v1alpha1.AnnotationBuild] != live.Build.String() || old.Name == job.Name {
+			continue
+		}
+		if err := a.remove(ctx, old); err != nil {
+			return err
+		}
 	}
 	return a.apply(ctx, a.scope, job)
 }

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,6 +40,45 @@ func TestTheQueueOfTheOldVersionIsDrainedBeforeTheFlip(t *testing.T) {
 	job := w.stageJob(drainedStep)
 	if job == nil || job.Labels[v1alpha1.LabelVersion] != "3.1.2" || !strings.HasSuffix(w.kubelet.variable(job.Spec.Template, "NAWHAS_DATABASE_USER"), "3_1_2_app") {
 		t.Errorf("the Job is %+v", job)
+	}
+}
+
+// What drains for an attempt that came to nothing ends by itself, or with the next
+// one.
+func TestWhatDrainedForAnEarlierAttemptIsEnded(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
+	w.until("live", isLive("3.1.2"))
+	w.must(w.write("3.1.2"))
+	var runs func(string) bool
+	w.rounds(func(k *kubelet) {
+		runs, k.does = k.does, func(stage string) bool { return stage == roundStep }
+	})
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Cutover.StrictTimeout = "3.2.0", &metav1.Duration{Duration: 5 * time.Second}
+	})
+	var first *batchv1.Job
+	w.until("put off", func(*v1alpha1.NawhasRelease) bool {
+		first = w.stageJob(drainedStep)
+		return first != nil && strings.HasSuffix(first.Name, "-11")
+	})
+	if deadline := ptr.Deref(first.Spec.ActiveDeadlineSeconds, 0); deadline != 70 {
+		t.Errorf("it may go on for %d s", deadline)
+	}
+	w.must(w.write("3.1.2"))
+	w.rounds(func(k *kubelet) { k.does = runs })
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.StrictTimeout = &metav1.Duration{Duration: 20 * time.Second}
+	})
+	w.kubelet.wait(strictRetry)
+	w.until("live", isLive("3.2.0"))
+	w.kubelet.look()
+	for _, job := range w.kubelet.seen.jobs {
+		if job.UID == first.UID {
+			t.Errorf("Job %s is still there", job.Name)
+		}
 	}
 }
 
