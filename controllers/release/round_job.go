@@ -77,12 +77,13 @@ func (d rounds) confirmSuspension(ctx context.Context, s *scope, v *ledger.Versi
 
 func suspends(job *batchv1.Job) bool { return ptr.Deref(job.Spec.Suspend, false) }
 
-// wasLetGo reports whether a Job has, or had, a pod. The ledger cannot tell: it
-// has the Job before that is let go. A pod that is gone was counted before.
+// wasLetGo reports whether a Job has, or had, a pod, or was changed since it was
+// made. The ledger cannot tell: it has the Job before that is let go. A pod that is
+// gone was counted before, unless it was ended because the Job was suspended.
 func wasLetGo(job *batchv1.Job, pods []corev1.Pod) bool {
 	st := job.Status
 	uncounted := ptr.Deref(st.UncountedTerminatedPods, batchv1.UncountedTerminatedPods{})
-	return len(pods) > 0 || st.StartTime != nil || st.Active+st.Succeeded+st.Failed > 0 || len(uncounted.Succeeded)+len(uncounted.Failed) > 0
+	return job.Generation > 1 || len(pods) > 0 || st.StartTime != nil || st.Active+st.Succeeded+st.Failed > 0 || len(uncounted.Succeeded)+len(uncounted.Failed) > 0
 }
 
 // make applies the round's Job, suspended. It has one pod, which is not tried

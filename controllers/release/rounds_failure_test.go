@@ -131,6 +131,11 @@ func TestWhetherAJobWasLetGo(t *testing.T) {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
+	for generation, want := range map[int64]bool{1: false, 3: true} {
+		if got := wasLetGo(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Generation: generation}}, nil); got != want {
+			t.Errorf("changed %d times: %t", generation-1, got)
+		}
+	}
 }
 
 // withALostRound is a world whose candidate's round has lost its Job.
