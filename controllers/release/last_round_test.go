@@ -115,6 +115,7 @@ func TestTheFirstVersionTakesOverFromWhatWasThereBefore(t *testing.T) {
 			w := withRounds(t, 10)
 			former := "former_" + w.source
 			w.super("CREATE ROLE %s LOGIN PASSWORD 'secret'", former)
+			w.super("GRANT CONNECT ON DATABASE %s TO "+former, w.sourceDatabase)
 			postgres.Exec(t, w.sourceDatabase, "GRANT SELECT, INSERT, UPDATE ON stored_events TO "+former, "GRANT USAGE ON SEQUENCE stored_events_id_seq TO "+former)
 			w.newRelease(mode, func(r *v1alpha1.NawhasRelease) {
 				r.Spec.Source.FormerRoles = []string{former}

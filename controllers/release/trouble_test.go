@@ -65,7 +65,10 @@ func TestTroubleIsToldAndPasses(t *testing.T) {
 			reason: v1alpha1.ReasonMissingRights, message: `CREATEROLE;`,
 		},
 		"an account that may not make the ledger": {
-			cause:  func(w *world) { w.super("ALTER DATABASE %s OWNER TO postgres", w.sourceDatabase) },
+			cause: func(w *world) {
+				w.super("ALTER DATABASE %s OWNER TO postgres", w.sourceDatabase)
+				w.super("GRANT CONNECT ON DATABASE %s TO "+w.source+" WITH GRANT OPTION", w.sourceDatabase)
+			},
 			cure:   func(w *world) { w.super("GRANT CREATE ON DATABASE %s TO "+w.source, w.sourceDatabase) },
 			reason: v1alpha1.ReasonMissingRights, message: "GRANT CREATE ON DATABASE",
 		},
