@@ -51,6 +51,7 @@ var here = []command{
 	{text: "kubectl get nr nawhas -o jsonpath='{.status.conditions[?(@.type==\"RollbackReady\")].message}'", says: "version 3.1.2 can come back without losing anything"},
 	{text: "kubectl -n NS describe nr NAME", says: "Reason:                Live"},
 	{text: "kubectl -n NS get nr NAME -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}'", says: "Ready=True Live: version 3.2.0 is live"},
+	{text: "kubectl create clusterrole nawhas-operator-metrics-reader --verb=get --non-resource-url=/metrics", says: "created"},
 	{text: "kubectl create clusterrolebinding me-reader --clusterrole nawhas-operator-metrics-reader --serviceaccount default:default", says: "created"},
 	{text: "kubectl annotate nr nawhas releases.nawhas.com/hold=3.1.2", says: "annotated"},
 	{text: "kubectl get nr", says: "3.2.0     3.2.0   Live"},
