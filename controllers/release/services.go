@@ -65,7 +65,8 @@ func (r *Reconciler) removeService(ctx context.Context, s *scope, name string) e
 		return fmt.Errorf("delete Service %s: %w", name, ledger.ErrSuperseded)
 	}
 	seen := client.Preconditions{UID: &service.UID, ResourceVersion: &service.ResourceVersion}
-	if err := r.Client.Delete(ctx, service, seen); client.IgnoreNotFound(err) != nil {
+	err = r.Client.Delete(ctx, service, seen)
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete Service %s: %w", name, err)
 	}
 	return nil

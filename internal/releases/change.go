@@ -204,7 +204,7 @@ func holding(release *v1alpha1.NawhasRelease, version string) string {
 	if suspended := whileSuspended(release); suspended != "" {
 		return fmt.Sprintf("version %s is held live, whatever spec.version says%s; the hold stays then, until resume is called once more", version, suspended)
 	}
-	return fmt.Sprintf("version %s is held live, whatever spec.version says, until `%s`", version, resume(release))
+	return fmt.Sprintf("version %s is held live, whatever spec.version says, until %#q", version, resume(release))
 }
 
 // whileSuspended says that a change has no effect yet, where that is so.
@@ -242,7 +242,7 @@ func Resume(release *v1alpha1.NawhasRelease) (Change, error) {
 		}
 		said := fmt.Sprintf("the release goes on; spec.version is %s", release.Spec.Version)
 		if held != "" {
-			said = fmt.Sprintf("the release goes on; version %s is still held, until `%s` once more", held, resume(release))
+			said = fmt.Sprintf("the release goes on; version %s is still held, until %#q once more", held, resume(release))
 		}
 		return Change{Say: said, apply: func(r *v1alpha1.NawhasRelease) { r.Spec.Suspend = false }}, nil
 	}
