@@ -91,20 +91,21 @@ func TestAVersionIsBuiltFollowedAndVerified(t *testing.T) {
 }
 
 func TestFollowEndsCleanlyWhenItIsStopped(t *testing.T) {
-	environment(t)
-	succeed(t, "source", "init")
-	succeed(t, "generate", "--events", "100")
-	succeed(t, "migrate")
-	succeed(t, "replay")
-	ctx, stop := context.WithTimeout(t.Context(), time.Second)
-	defer stop()
-	if _, err := nawhasUntil(ctx, t, "follow"); err != nil {
+	if err := stoppedFollow(t); err != nil {
 		t.Errorf("follow ended with %v", err)
 	}
 }
 
 // Whoever asked for a position must not take an interrupt for it.
 func TestFollowThatIsStoppedBeforeItsPositionFailed(t *testing.T) {
+	if err := stoppedFollow(t, "--until", "200"); exitCode(err) != exitFailed || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("follow ended with %v", err)
+	}
+}
+
+// stoppedFollow is what a follower of a hundred events that is stopped ends with.
+func stoppedFollow(t *testing.T, flags ...string) error {
+	t.Helper()
 	environment(t)
 	succeed(t, "source", "init")
 	succeed(t, "generate", "--events", "100")
@@ -112,9 +113,8 @@ func TestFollowThatIsStoppedBeforeItsPositionFailed(t *testing.T) {
 	succeed(t, "replay")
 	ctx, stop := context.WithTimeout(t.Context(), time.Second)
 	defer stop()
-	if _, err := nawhasUntil(ctx, t, "follow", "--until", "200"); exitCode(err) != exitFailed || !errors.Is(err, ctx.Err()) {
-		t.Errorf("follow ended with %v", err)
-	}
+	_, err := nawhasUntil(ctx, t, append([]string{"follow"}, flags...)...)
+	return err
 }
 
 func TestExitCodes(t *testing.T) {

@@ -112,13 +112,13 @@ func (d rounds) work(ctx context.Context, s *scope, v *ledger.Version) (done boo
 	}
 	switch {
 	case round.Job != "" && (job == nil || string(job.UID) != round.Job):
-		return d.confirmLoss(ctx, s, v, round)
+		return d.giveUp(ctx, s, v, round, func(job *batchv1.Job) bool { return string(job.UID) == round.Job }, "its Job was deleted")
 	case job == nil:
 		return d.prepare(ctx, s, v, round)
 	case !job.DeletionTimestamp.IsZero() && !judgeRoundJob(job, pods).done:
 		return d.fail(ctx, s, v, round, "its Job was deleted")
 	case suspends(job) && wasLetGo(job, pods) && !judgeRoundJob(job, pods).done:
-		return d.confirmSuspension(ctx, s, v, round)
+		return d.giveUp(ctx, s, v, round, func(job *batchv1.Job) bool { return !suspends(job) }, "its Job was suspended while it ran")
 	case suspends(job) && !wasLetGo(job, pods):
 		return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "begins"), pollProgress), d.start(ctx, s, v, round, job)
 	}

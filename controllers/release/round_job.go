@@ -42,37 +42,21 @@ func roundName(s *scope, v *ledger.Version, round *ledger.Round) string {
 	return objectName(s.release.Name, roundStep, v.Version, v.Build.String()[:8], strconv.Itoa(int(round.Number)))
 }
 
-// confirmLoss fails a round whose Job is gone. A cache that has just been filled
-// may not know of it yet.
-func (d rounds) confirmLoss(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
+// giveUp fails a round whose Job is gone, or suspended since it was let go: its
+// pod was ended, and another would replay on top of what that one left. A cache may
+// be behind, so that the API server is asked whether the Job goes on.
+func (d rounds) giveUp(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round, goesOn func(*batchv1.Job) bool, message string) (done bool, result outcome, err error) {
 	if d.Live != nil {
 		job := &batchv1.Job{}
 		err := d.Live.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: roundName(s, v, round)}, job)
 		if client.IgnoreNotFound(err) != nil {
 			return false, outcome{}, fmt.Errorf("read the Job of round %d: %w", round.Number, err)
 		}
-		if err == nil && string(job.UID) == round.Job {
+		if err == nil && goesOn(job) {
 			return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "is under way"), pollFast), nil
 		}
 	}
-	return d.fail(ctx, s, v, round, "its Job was deleted")
-}
-
-// confirmSuspension fails a round whose Job somebody has suspended since it was
-// let go: its pod was ended, and another would replay on top of what that one left.
-// A cache may show a new pod and not yet that its Job was let go.
-func (d rounds) confirmSuspension(ctx context.Context, s *scope, v *ledger.Version, round *ledger.Round) (done bool, result outcome, err error) {
-	if d.Live != nil {
-		job := &batchv1.Job{}
-		err := d.Live.Get(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: roundName(s, v, round)}, job)
-		if client.IgnoreNotFound(err) != nil {
-			return false, outcome{}, fmt.Errorf("read the Job of round %d: %w", round.Number, err)
-		}
-		if err == nil && !suspends(job) {
-			return false, waiting(v1alpha1.ReasonReplaying, describeRound(v, "is under way"), pollFast), nil
-		}
-	}
-	return d.fail(ctx, s, v, round, "its Job was suspended while it ran")
+	return d.fail(ctx, s, v, round, message)
 }
 
 func suspends(job *batchv1.Job) bool { return ptr.Deref(job.Spec.Suspend, false) }
