@@ -77,7 +77,8 @@ type ReplaySpec struct {
 
 	// drained is run with strategy Rounds in the image of the version that is to make way, once nobody can append any more.
 	// It ends when nothing is left that this version has yet to project, such as events in a queue.
-	// The command of the present spec is run, not that with which the version was released.
+	// The command of the present spec is run, not that with which the version was released; with strategy Follow in the
+	// present spec, the one with which it was released.
 	// +optional
 	Drained *DrainedSpec `json:"drained,omitempty"`
 

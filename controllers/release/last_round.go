@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
@@ -32,65 +33,51 @@ const completionPause = 100 * time.Millisecond
 // before, failed. The next pass says more.
 var errRoundFailed = errors.New("the last round failed")
 
-// lastRound applies the rest of the log while nobody can append, and waits for
-// what the live version has yet to project. Should it not end in time it goes on
-// as a round like any other, and the next attempt has less to do.
-func (a *strictSwitch) lastRound(ctx context.Context, tx pgx.Tx, head int64) error {
-	d := rounds{a.Reconciler}
-	v, err := a.openRound(ctx, d, head)
-	if err != nil {
-		return err
-	}
-	for applied, drained, stopped := false, false, false; ; {
-		if !applied {
-			a.waitedFor = describeRound(v, "is not done")
-			if applied, _, err = d.work(ctx, a.scope, v); err != nil {
-				return err
-			}
-		}
-		if !drained {
-			if drained, err = a.drained(ctx, head); err != nil {
-				return err
-			}
-		}
-		if applied && !drained {
-			a.waitedFor = "not all is projected that was appended (replay.drained)"
-		}
-		if applied && drained && !stopped {
-			if stopped, err = a.stopExclusive(ctx); err != nil {
-				return err
-			}
-		}
-		if stopped {
-			return a.reached(ctx, tx, head)
-		}
-		// The session must not seem idle, and tells whether the lock is still held.
-		if _, err := tx.Exec(ctx, "SELECT"); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(roundPause):
-		}
-	}
-}
+// errUnderWay gives a switch up for which somebody was let wait who has still to
+// project what was appended before it.
+var errUnderWay = errors.New("an append was under way that is completed only now")
 
-// completed reports whether nobody is in the middle of an append: the application
-// completes an event by an UPDATE after its INSERT, which waits for the lock as
-// well, and projects and queues it after that. It is let go on first.
-func (a *strictSwitch) completed(ctx context.Context, tx pgx.Tx) (bool, error) {
-	live := a.live()
-	if live == nil || !bySelf(live) {
-		return true, nil
+// letThemComplete gives those who are in the middle of an append a moment to show
+// it. The application completes an event by an UPDATE after its INSERT, which waits
+// for the lock as well, and projects and queues it after that: it must be let go on
+// first.
+func (a *strictSwitch) letThemComplete(ctx context.Context, tx pgx.Tx) error {
+	if !a.completesLater() {
+		return nil
 	}
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return ctx.Err()
 	case <-time.After(completionPause):
 	}
 	waiting, err := a.log.Completing(ctx, tx)
-	return waiting == 0, err
+	if err == nil && waiting > 0 {
+		return eventlog.ErrWritersBusy
+	}
+	return err
+}
+
+// nobodyCompletes asks once more right before the switch, for those that needed
+// longer than the pause. What was done for the attempt stands, so that it is not
+// made again before the next pass.
+func (a *strictSwitch) nobodyCompletes(ctx context.Context, tx pgx.Tx) error {
+	if !a.completesLater() {
+		return nil
+	}
+	waiting, err := a.log.Completing(ctx, tx)
+	if err == nil && waiting > 0 {
+		return errUnderWay
+	}
+	return err
+}
+
+// completesLater reports whether those who append now may still have to complete and
+// to project it: a version that projects its own writes, or who was there before.
+func (a *strictSwitch) completesLater() bool {
+	if live := a.live(); live != nil {
+		return bySelf(live)
+	}
+	return len(a.release.Spec.Source.FormerRoles) > 0
 }
 
 // stopExclusive ends the live version's exclusive workloads, and reports whether
@@ -145,6 +132,23 @@ func (a *strictSwitch) stopped(ctx context.Context, v *ledger.Version, workload 
 		}
 	}
 	return true, nil
+}
+
+// lastRound applies the rest of the log while nobody can append. Should it not end
+// in time it goes on as a round like any other, and the next attempt has less to do.
+func (a *strictSwitch) lastRound(ctx context.Context, tx pgx.Tx, head int64) (apply func() (bool, error), err error) {
+	d := rounds{a.Reconciler}
+	v, err := a.openRound(ctx, d, head)
+	if err != nil {
+		return nil, err
+	}
+	return func() (bool, error) {
+		a.waitedFor = describeRound(v, "is not done")
+		if applied, _, err := d.work(ctx, a.scope, v); err != nil || !applied {
+			return false, err
+		}
+		return true, a.reached(ctx, tx, head)
+	}, nil
 }
 
 // openRound records the last round, unless nothing is left, and reads the target

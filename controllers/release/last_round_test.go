@@ -169,3 +169,100 @@ func TestWritesGoOnThroughTheRounds(t *testing.T) {
 	w.holdsTheLog("3.2.0")
 	w.holdsTheLog("3.1.2")
 }
+
+// The application completes an event after it stored it, and projects it after
+// that. What took longer than the pause before the last round is found right before
+// the switch, which is put off.
+func TestAnAppendThatIsCompletedDuringTheLastRoundPutsTheSwitchOff(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.MaxLag = ptr.To(int64(100)) })
+	w.until("live", isLive("3.1.2"))
+	pod := w.workload("3.1.2").Spec.Template
+	source, database := w.kubelet.dial(pod, "NAWHAS_SOURCE_URL"), w.kubelet.dial(pod, "NAWHAS_DATABASE_URL")
+	var position int64
+	completed := make(chan error, 1)
+	var once sync.Once
+	w.replaying(func(r *aRound) {
+		if r.from == 0 { // the first round, before the log is locked
+			w.must(source.QueryRow(t.Context(), appendStored).Scan(&position))
+			return
+		}
+		once.Do(func() {
+			go func() {
+				_, err := source.Exec(t.Context(), "UPDATE stored_events SET meta_data = '[]' WHERE id = $1", position)
+				if err == nil {
+					_, err = database.Exec(t.Context(), "INSERT INTO applied (position) VALUES ($1)", position)
+				}
+				completed <- err
+			}()
+			w.awaitLock("UPDATE stored_events%")
+		})
+	})
+	w.release("3.2.0")
+	release := w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; release.Status.Live != "3.1.2" || !strings.Contains(message, errUnderWay.Error()) {
+		t.Errorf("live is %s, it says %s", release.Status.Live, message)
+	}
+	w.must(<-completed)
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live", isLive("3.2.0"))
+	w.holdsTheLog("3.2.0")
+	w.holdsTheLog("3.1.2")
+}
+
+// awaitLock waits until a statement waits for a lock in the source.
+func (w *world) awaitLock(statement string) {
+	w.t.Helper()
+	conn := w.admin(w.sourceDatabase)
+	defer func() { _ = conn.Close(context.Background()) }()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var waits bool
+		w.must(conn.QueryRow(w.t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1)`, statement).Scan(&waits))
+		if waits {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Errorf("nobody waits with %s", statement)
+			return
+		}
+	}
+}
+
+// A version with a follower comes after one that projects itself: what that has in
+// its queue is projected first, and its worker is gone before the flip.
+func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+		r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
+			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
+	})
+	workers := func(version string) int {
+		var pods corev1.PodList
+		w.must(cluster.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "queue", v1alpha1.LabelVersion: version}))
+		return len(pods.Items)
+	}
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && workers("3.1.2") == 1 })
+	w.must(w.write("3.1.2"))
+	drained := false
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Projection = "3.2.0", v1alpha1.ProjectionFollower
+		r.Spec.Replay = v1alpha1.ReplaySpec{}
+	})
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
+			drained = true
+		}
+		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
+			t.Error("the old version's worker is there after the flip")
+		}
+		return isLive("3.2.0")(r) && workers("3.2.0") == 1
+	})
+	if !drained {
+		t.Error("nobody waited for the old version's queue")
+	}
+	w.holdsTheLog("3.1.2")
+}

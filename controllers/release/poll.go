@@ -254,7 +254,7 @@ func (p *poller) lookAtLedger(ctx context.Context, names []types.NamespacedName)
 		if why == "" {
 			why = last.changed(own, past, known, started)
 		}
-		if why == "" && p.writers != nil && last.rights != rightsOf(*p.writers, last.own, neighbours(last.own, before, survey), last.operators) {
+		if why == "" && p.writers != nil && last.othersAppend(*p.writers, before, survey) {
 			why = "who can append has changed"
 		}
 		if why != "" {
@@ -279,6 +279,15 @@ func (s seen) changed(versions []ledger.Glance, past int64, pastKnown bool, now 
 		}
 	}
 	return ""
+}
+
+// othersAppend reports whether those who can append are not those of the last pass.
+func (s seen) othersAppend(writers eventlog.Writers, surveys ...ledger.Survey) bool {
+	var tolerated []string
+	if !s.alone {
+		tolerated = neighbours(s.own, surveys...)
+	}
+	return s.rights != rightsOf(writers, s.own, tolerated, s.operators)
 }
 
 // neighbours are the roles of other releases, before or after the writers were

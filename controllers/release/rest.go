@@ -35,6 +35,8 @@ type seen struct {
 	rights    string
 	own       []string
 	operators []string
+	// alone says that other releases may not append besides it.
+	alone bool
 	// databases are those that existed.
 	databases []string
 	lagTold   time.Time
@@ -106,8 +108,8 @@ func (s *scope) rests(way outcome) bool {
 // lastSeen is what a release at rest is compared with from now on.
 func (s *scope) lastSeen() seen {
 	last := seen{versions: fingerprint(glances(s.versions)), lag: map[string]int64{}, maxLag: ptr.Deref(s.release.Spec.Cutover.MaxLag, 0),
-		own: appRoles(s.versions), operators: s.operators(), lagTold: s.now}
-	last.rights = rightsOf(s.writers, last.own, s.neighbours, last.operators)
+		own: appRoles(s.versions), operators: s.operators(), alone: s.projectsItself(), lagTold: s.now}
+	last.rights = rightsOf(s.writers, last.own, s.tolerated(), last.operators)
 	for _, v := range s.versions {
 		if followed(v) {
 			last.lag[v.Version] = s.behind(v)
@@ -178,7 +180,7 @@ func fingerprint(versions []ledger.Glance) string {
 	return strings.Join(lines, "\n")
 }
 
-// rightsOf is who can append, but for the other releases of the ledger.
+// rightsOf is who can append, but for the roles of other releases that may.
 func rightsOf(w eventlog.Writers, own, neighbours, operators []string) string {
 	var text strings.Builder
 	for _, writer := range append(ofVersions(w, own), strangers(w, slices.Concat(own, operators), neighbours)...) {

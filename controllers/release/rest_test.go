@@ -99,6 +99,19 @@ func TestRightsOfAReleaseAreItsOwnAndThoseOfStrangers(t *testing.T) {
 	}
 }
 
+// A release that projects its own writes alone is woken when another release's
+// version may append, and others are not.
+func TestWhoAppendsAlone(t *testing.T) {
+	neighbour := eventlog.Writers{Granted: []eventlog.Writer{{Role: "b_app", Through: []eventlog.Grant{{Grantee: "b_app", Grantor: "operator"}}}}}
+	survey := ledger.Survey{Versions: []ledger.Glance{{AppRole: "a_app"}, {AppRole: "b_app"}}}
+	for _, alone := range []bool{false, true} {
+		last := seen{own: []string{"a_app"}, alone: alone, rights: rightsOf(eventlog.Writers{}, []string{"a_app"}, nil, nil)}
+		if others := last.othersAppend(neighbour, survey); others != alone {
+			t.Errorf("alone: %t, others append: %t", alone, others)
+		}
+	}
+}
+
 // queue is what the pollers wake releases with.
 type queue struct {
 	workqueue.TypedRateLimitingInterface[reconcile.Request]

@@ -118,11 +118,25 @@ func (fenceStage) proven(s *scope) outcome {
 		strings.Join(s.writers.Owners, ", "), strings.Join(s.writers.Superusers, ", ")))
 }
 
-// strangers are the roles that can append and belong to no version of a release
-// in this ledger. The operator's accounts are members of the versions' roles,
-// and members of a neighbour's are that release's business.
+// strangers are the roles that can append and should not. The operator's accounts
+// are members of the versions' roles.
 func (s *scope) strangers() []string {
-	return strangers(s.writers, slices.Concat(appRoles(s.versions), s.operators()), s.neighbours)
+	return strangers(s.writers, slices.Concat(appRoles(s.versions), s.operators()), s.tolerated())
+}
+
+// tolerated are the roles of other releases, which append to the log as well, and
+// whose members are those releases' business. What projects its own writes alone
+// tolerates none: theirs would never be in its database.
+func (s *scope) tolerated() []string {
+	if s.projectsItself() {
+		return nil
+	}
+	return s.neighbours
+}
+
+func (s *scope) projectsItself() bool {
+	live := s.live()
+	return live != nil && bySelf(live)
 }
 
 func strangers(writers eventlog.Writers, known, neighbours []string) []string {

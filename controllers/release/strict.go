@@ -63,7 +63,7 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 		return passed(""), nil
 	case refused:
 		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
-	case errors.Is(err, errRoundFailed):
+	case errors.Is(err, errRoundFailed), errors.Is(err, errUnderWay):
 		return st.postpone(ctx, s, err.Error())
 	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):
 		return st.postpone(ctx, s, fmt.Sprintf("writes would have waited longer than %s: %s", limit, attempt.waitedFor))
@@ -117,13 +117,13 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch done, err := a.completed(ctx, tx); {
-		case err != nil:
+		if err := a.letThemComplete(ctx, tx); err != nil {
 			return err
-		case !done:
-			return eventlog.ErrWritersBusy
 		}
 		if err := a.catchUp(ctx, tx, head); err != nil {
+			return err
+		}
+		if err := a.nobodyCompletes(ctx, tx); err != nil {
 			return err
 		}
 		if err := a.record(ctx, tx, head); err != nil {
@@ -147,27 +147,55 @@ func (a *strictSwitch) record(ctx context.Context, tx pgx.Tx, head int64) error 
 	return a.ledger.SwitchSelfIn(ctx, tx, a.target, head, self)
 }
 
-// catchUp has the target's database get everything that the log has.
+// catchUp has the target's database get everything that the log has, and waits for
+// what the live version has yet to do of what it appended.
 func (a *strictSwitch) catchUp(ctx context.Context, tx pgx.Tx, head int64) error {
+	apply, pause := a.follower(ctx, tx, head), reachPause
 	if a.plans[a.target.Version].inRounds() {
-		return a.lastRound(ctx, tx, head)
-	}
-	return a.reach(ctx, tx, head)
-}
-
-// reach waits until the target's database has everything that the log has.
-func (a *strictSwitch) reach(ctx context.Context, tx pgx.Tx, head int64) error {
-	for {
-		position, err := a.ledger.PositionIn(ctx, tx, a.target)
-		if err != nil || position >= head {
+		var err error
+		if apply, err = a.lastRound(ctx, tx, head); err != nil {
 			return err
 		}
-		a.waitedFor = fmt.Sprintf("the database of version %s is at position %d of %d", a.target.Version, position, head)
+		pause = roundPause
+	}
+	for applied, drained := false, false; ; {
+		var err error
+		if !applied {
+			if applied, err = apply(); err != nil {
+				return err
+			}
+		}
+		if !drained {
+			if drained, err = a.drained(ctx, head); err != nil {
+				return err
+			}
+		}
+		if applied && !drained {
+			a.waitedFor = "not all is projected that was appended (replay.drained)"
+		}
+		if applied && drained {
+			if stopped, err := a.stopExclusive(ctx); err != nil || stopped {
+				return err
+			}
+		}
+		// The session must not seem idle, and tells whether the lock is still held.
+		if _, err := tx.Exec(ctx, "SELECT"); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(reachPause):
+		case <-time.After(pause):
 		}
+	}
+}
+
+// follower tells when the target's follower has applied everything.
+func (a *strictSwitch) follower(ctx context.Context, tx pgx.Tx, head int64) func() (bool, error) {
+	return func() (bool, error) {
+		position, err := a.ledger.PositionIn(ctx, tx, a.target)
+		a.waitedFor = fmt.Sprintf("the database of version %s is at position %d of %d", a.target.Version, position, head)
+		return position >= head, err
 	}
 }
 
