@@ -23,6 +23,9 @@ const (
 	apiOutage fault = "outage"
 	// hangingWriter is a transaction that has appended and does not end.
 	hangingWriter fault = "writer"
+	// straggler is a transaction of the version that makes way which appends after
+	// the switch and does not end.
+	straggler fault = "straggler"
 	// writersInTurn are transactions that append one after the other, without a
 	// moment between them.
 	writersInTurn fault = "writers"
@@ -38,7 +41,7 @@ const (
 	sickPods fault = "sick"
 )
 
-var faults = []fault{postgresKilled, apiOutage, hangingWriter, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords}
+var faults = []fault{postgresKilled, apiOutage, hangingWriter, straggler, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords}
 
 // happen lets a step's fault happen.
 func (w *world) happen(ctx context.Context, s step) {
@@ -77,6 +80,8 @@ func (w *world) inflict(ctx context.Context, s step) error {
 		}
 	case hangingWriter:
 		return w.hang(ctx)
+	case straggler:
+		return w.straggle(ctx, s.version)
 	case writersInTurn:
 		return w.writeInTurn(ctx, s.version)
 	case laggingFollower:

@@ -80,6 +80,7 @@ func sweepOf(seed uint64, mode v1alpha1.CutoverMode, targets []killpoint.Target)
 		policy: v1alpha1.DeletionDelete, steps: []step{
 			{version: first, settle: true}, {version: second, settle: true, fault: writersInTurn},
 			{version: first, settle: true, fault: newPasswords, at: time.Second},
+			{version: second, settle: true, fault: straggler}, {version: first, settle: true},
 			{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
 			{version: third, settle: true, sick: true}, {version: first, settle: true},
 		}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
 
-// writer is a transaction of the live version that has appended and not ended.
+// writer is a transaction of a version that has appended and not ended.
 type writer struct {
 	conn *pgx.Conn
 	tx   pgx.Tx
@@ -22,7 +23,7 @@ type writer struct {
 
 // startWriter appends albums of reciters who have some, and one of a reciter whom
 // nobody knows, past the proxy.
-func (w *world) startWriter(ctx context.Context) (o *writer, err error) {
+func (w *world) startWriter(ctx context.Context) (*writer, error) {
 	version, reciters, err := w.found(ctx)
 	if err != nil {
 		return nil, err
@@ -31,21 +32,24 @@ func (w *world) startWriter(ctx context.Context) (o *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = conn.Close(context.WithoutCancel(ctx))
-		}
-	}()
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+	o := &writer{conn: conn}
+	if err := o.append(ctx, reciters); err != nil {
+		return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO events (id, name, version, payload) SELECT gen_random_uuid(), 'AlbumCreated', 1, jsonb_build_object('id', gen_random_uuid(),
+	return o, nil
+}
+
+// append begins the transaction.
+func (o *writer) append(ctx context.Context, reciters []string) (err error) {
+	if o.tx, err = o.conn.Begin(ctx); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	_, err = o.tx.Exec(ctx, `INSERT INTO events (id, name, version, payload) SELECT gen_random_uuid(), 'AlbumCreated', 1, jsonb_build_object('id', gen_random_uuid(),
 		'reciterId', reciter, 'attributes', jsonb_build_object('title', 'Of ' || clock_timestamp(), 'year', '2026', 'artwork', NULL)) FROM unnest($1::text[] || gen_random_uuid()::text) reciter`, reciters)
 	if err != nil {
-		return nil, fmt.Errorf("append: %w", err)
+		return fmt.Errorf("append: %w", err)
 	}
-	return &writer{conn: conn, tx: tx}, nil
+	return nil
 }
 
 // found are the live version and some reciters.
@@ -100,6 +104,42 @@ func (w *world) hang(ctx context.Context) error {
 	_ = sleep(ctx, 4*time.Second)
 	if err := o.commit(ctx); err != nil {
 		w.log.Info("the writer was ended", "error", err)
+	}
+	return nil
+}
+
+// straggle has the version that is live append once another one is, and take its
+// time to commit: the pods that its requests came to may be gone by then, their
+// transactions are not.
+func (w *world) straggle(ctx context.Context, version string) error {
+	former, reciters, err := w.found(ctx)
+	if err != nil {
+		return err
+	}
+	if former == version {
+		return errNobody
+	}
+	conn, err := w.as(ctx, former)
+	if err != nil {
+		return err
+	}
+	o := &writer{conn: conn}
+	waiting, stop := context.WithTimeout(ctx, inTurn)
+	defer stop()
+	for live := former; live != version; {
+		if err := sleep(waiting, 50*time.Millisecond); err != nil {
+			return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+		}
+		if live, _, err = w.found(waiting); err != nil {
+			return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	if err := o.append(ctx, reciters); err != nil {
+		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	_ = sleep(ctx, 4*time.Second)
+	if err := o.commit(ctx); err != nil {
+		w.log.Info("the straggler was ended", "error", err)
 	}
 	return nil
 }
