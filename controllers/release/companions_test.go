@@ -280,3 +280,16 @@ func TestAPodThatHasEndedIsNotInTheWay(t *testing.T) {
 		}
 	}
 }
+
+// Nobody misses the pods of a workload that is to have none and has no Service.
+func TestAWorkloadWithoutPodsIsNotMissed(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "reports", Replicas: ptr.To(int32(0)),
+			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "reports", Args: []string{"report"}}}}}})
+	})
+	release := w.until("live", isLive("3.1.2"))
+	if available := conditionOf(release, v1alpha1.ConditionAvailable); available.Status != metav1.ConditionTrue {
+		t.Errorf("it is not available: %s", available.Message)
+	}
+}

@@ -67,8 +67,8 @@ func (s *scope) summarizeProgress(way outcome) {
 	s.setCondition(v1alpha1.ConditionStalled, stalled, reason, message)
 }
 
-// summarizeAvailable says whether the live version serves: every workload that
-// a Service leads to has a pod that is available.
+// summarizeAvailable says whether the live version serves: every workload has a
+// pod that is available, but for those that are to have none.
 func (s *scope) summarizeAvailable() {
 	live := s.release.Status.Live
 	if live == "" {
@@ -81,7 +81,7 @@ func (s *scope) summarizeAvailable() {
 		workloads = p.Workloads
 	}
 	for _, workload := range workloads {
-		if workload.Exclusive {
+		if workload.Exclusive || asleep(&workload) {
 			continue
 		}
 		if d := s.deployment(entry, workload.Name); d == nil || d.Status.AvailableReplicas == 0 {
@@ -94,6 +94,11 @@ func (s *scope) summarizeAvailable() {
 		}
 	}
 	s.setCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonServing, fmt.Sprintf("version %s serves", live))
+}
+
+// asleep reports whether a workload is to have no pods and nobody would miss them.
+func asleep(workload *v1alpha1.Workload) bool {
+	return workload.Service == nil && workload.Autoscaling == nil && ptr.Deref(workload.Replicas, 1) == 0
 }
 
 // judgeRollback says whether the previous version can come back at once, and

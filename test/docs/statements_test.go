@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/pgtest"
 )
 
@@ -57,6 +58,8 @@ func TestStatementsRun(t *testing.T) {
 			case strings.Contains(b.text, "CREATE ROLE"):
 				// A password that is left open is chosen here.
 				statements = append(statements, strings.ReplaceAll(b.text, "…", "chosen"))
+			case strings.HasPrefix(b.text, "CREATE TABLE events"):
+				isTheLog(t, b.text)
 			case strings.HasPrefix(b.text, "SELECT"):
 				postgres.Exec(t, "postgres", b.text)
 			default:
@@ -76,6 +79,29 @@ func isElsewhere(text string) bool {
 		}
 	}
 	return false
+}
+
+// isTheLog holds the log that is told to the one that is made.
+func isTheLog(t *testing.T, statements string) {
+	postgres.Exec(t, "postgres", "CREATE DATABASE told", "CREATE DATABASE made")
+	defer postgres.Exec(t, "postgres", "DROP DATABASE told WITH (FORCE)", "DROP DATABASE made WITH (FORCE)")
+	postgres.Exec(t, "told", statements)
+	if err := eventlog.New(eventlog.DefaultTable()).Init(t.Context(), connect(t, "postgres", "", "made")); err != nil {
+		t.Fatal(err)
+	}
+	columns := func(database string) string {
+		var text string
+		err := connect(t, "postgres", "", database).QueryRow(t.Context(), `SELECT string_agg(concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
+			pg_get_expr(adbin, adrelid)), ', ' ORDER BY attname) FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+			WHERE attrelid = 'events'::regclass AND attnum > 0`).Scan(&text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	if told, made := columns("told"), columns("made"); told != made {
+		t.Errorf("the log that is told is %s, made is %s", told, made)
+	}
 }
 
 func makeAccounts(t *testing.T, path string, statements []string) {
