@@ -115,6 +115,8 @@ const (
 	ReasonRoundsDoNotShrink = "RoundsDoNotShrink"
 	// ReasonUnsuitable is an image that cannot be released the way that the spec asks for.
 	ReasonUnsuitable = "Unsuitable"
+	// ReasonSpecRefused is a spec that the API server does not make objects from.
+	ReasonSpecRefused = "SpecRefused"
 	// ReasonInternal is for what the operator cannot place: it tries again at once.
 	ReasonInternal = "InternalError"
 )

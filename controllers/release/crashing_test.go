@@ -123,6 +123,9 @@ type crashingClient struct {
 }
 
 func (c *crashingClient) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
+	if len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0 {
+		return c.Client.Create(ctx, obj, opts...)
+	}
 	return c.write(fmt.Sprintf("create %T %s", obj, obj.GetName()), func() error { return c.Client.Create(ctx, obj, opts...) })
 }
 
@@ -131,6 +134,9 @@ func (c *crashingClient) Apply(ctx context.Context, obj runtime.ApplyConfigurati
 }
 
 func (c *crashingClient) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	if len((&client.PatchOptions{}).ApplyOptions(opts).DryRun) > 0 {
+		return c.Client.Patch(ctx, obj, patch, opts...)
+	}
 	return c.write(fmt.Sprintf("patch %T %s", obj, obj.GetName()), func() error { return c.Client.Patch(ctx, obj, patch, opts...) })
 }
 

@@ -96,6 +96,10 @@ func TestNeeds(t *testing.T) {
 			}
 		})
 	}
+	keep.switching = true
+	if got := needsOf(warmFor(aVersion("1.0.0", ledger.Warm), 30*time.Minute), nil, keep, true, noon); !got.pods {
+		t.Error("it loses its pods while the Services still lead to it")
+	}
 }
 
 func TestJudgeJob(t *testing.T) {

@@ -153,14 +153,14 @@ func verificationStatus(v *ledger.Version) *v1alpha1.VerificationStatus {
 	if !reported || said.Build != v.Build.String() {
 		return nil
 	}
-	told := &v1alpha1.VerificationStatus{Passed: said.Passed, Position: said.Position, Events: said.Events, EventsHash: said.EventsHash,
-		Checks: int32(len(said.Checks)), JobUID: said.Job, StartedAt: metav1.NewTime(said.StartedAt.Truncate(time.Second)), //nolint:gosec // there are few
+	told := &v1alpha1.VerificationStatus{Passed: said.Passed, Position: said.Position, Events: said.Events, EventsHash: cut(said.EventsHash, 64),
+		Checks: int32(len(said.Checks)), JobUID: cut(said.Job, 64), StartedAt: metav1.NewTime(said.StartedAt.Truncate(time.Second)), //nolint:gosec // there are few
 		Duration: metav1.Duration{Duration: time.Duration(said.Seconds * float64(time.Second)).Round(time.Millisecond)}}
 	if kept := verifiedEvidence(v); kept.UID == said.Job {
 		told.ImageID = kept.ImageID
 	}
 	if said.Comparison != nil {
-		told.ComparedWith, told.Differences = said.Comparison.Version, ptr.To(said.differences())
+		told.ComparedWith, told.Differences = cut(said.Comparison.Version, 40), ptr.To(said.differences())
 	}
 	failed := said.Checks
 	if audit, reported := auditOf(v); reported && said.Passed {
@@ -173,12 +173,18 @@ func verificationStatus(v *ledger.Version) *v1alpha1.VerificationStatus {
 	return told
 }
 
+// failedChecks are the first that failed. An image's own verification may have
+// given several of them one name, or none; the status has each name once.
 func failedChecks(checks []reportedCheck) []v1alpha1.FailedCheck {
 	var failed []v1alpha1.FailedCheck
+	names := map[string]bool{}
 	for _, check := range checks {
-		if !check.Passed && !check.Advisory && len(failed) < 10 {
-			failed = append(failed, v1alpha1.FailedCheck{Name: cut(check.Name, 128), Faults: check.Faults, Detail: cut(check.Detail, 512), Samples: cutAll(check.Samples, 256)})
+		name := cut(firstOf(check.Name, "unnamed"), 128)
+		if check.Passed || check.Advisory || names[name] || len(failed) == 10 {
+			continue
 		}
+		names[name] = true
+		failed = append(failed, v1alpha1.FailedCheck{Name: name, Faults: check.Faults, Detail: cut(check.Detail, 512), Samples: cutAll(check.Samples, 256)})
 	}
 	return failed
 }

@@ -242,3 +242,12 @@ func TestExpandedURLs(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// An image's own verification may report what it likes; the status has a name once.
+func TestFailedChecksHaveOneNameEach(t *testing.T) {
+	checks := []reportedCheck{{Detail: "no name"}, {Name: "rows", Detail: "one"}, {Name: "rows", Detail: "two"}, {Name: "sums", Passed: true}, {Detail: "no name either"}}
+	failed := failedChecks(checks)
+	if len(failed) != 2 || failed[0].Name != "unnamed" || failed[1].Detail != "one" {
+		t.Errorf("it tells %+v", failed)
+	}
+}

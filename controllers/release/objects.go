@@ -150,7 +150,7 @@ func stampInputs(object client.Object) error {
 // apply configuration without a type: the client would keep all objects of that
 // kind a second time, in order to know that one was written, and would not know it
 // of those that are read.
-func (r *Reconciler) apply(ctx context.Context, s *scope, object client.Object) error {
+func (r *Reconciler) apply(ctx context.Context, s *scope, object client.Object, options ...client.PatchOption) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return fmt.Errorf("convert %s: %w", describe(object), err)
@@ -166,7 +166,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, object client.Object) 
 	if !ok {
 		return fmt.Errorf("copy %s: it is no object of the API", describe(object))
 	}
-	err = r.Client.Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, data), client.FieldOwner(FieldManager), client.ForceOwnership)
+	err = r.Client.Patch(ctx, answer, client.RawPatch(types.ApplyPatchType, data), append(options, client.FieldOwner(FieldManager), client.ForceOwnership)...)
 	if err != nil {
 		return fmt.Errorf("apply %s of release %s: %w", describe(object), s.release.Name, err)
 	}

@@ -172,11 +172,15 @@ func (p *plan) encode() (string, error) {
 }
 
 // hasBeenLive reports whether the status has the version as one that is or was
-// live.
+// live. One that is full leaves out old versions only.
 func (s *scope) hasBeenLive(version string) bool {
-	return slices.ContainsFunc(s.release.Status.Versions, func(v v1alpha1.VersionStatus) bool {
-		return v.Version == version && (v.Role == v1alpha1.RoleLive || v.Role == v1alpha1.RoleWarm)
-	})
+	versions := s.release.Status.Versions
+	for i := range versions {
+		if versions[i].Version == version {
+			return versions[i].Role == v1alpha1.RoleLive || versions[i].Role == v1alpha1.RoleWarm
+		}
+	}
+	return len(versions) >= maxVersions
 }
 
 // freeze keeps the plan in a ControllerRevision named after its content. What

@@ -82,7 +82,10 @@ func equip(template *corev1.PodTemplateSpec, s *scope, v *ledger.Version, p *pla
 		equipContainer(&template.Spec.Containers[i], s, v, p, c)
 	}
 	for _, secret := range p.Image.PullSecrets {
-		template.Spec.ImagePullSecrets = append(template.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret.Name})
+		reference := corev1.LocalObjectReference{Name: secret.Name}
+		if !slices.Contains(template.Spec.ImagePullSecrets, reference) {
+			template.Spec.ImagePullSecrets = append(template.Spec.ImagePullSecrets, reference)
+		}
 	}
 	if s.hasCertificates() {
 		template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{Name: certificatesVolume, VolumeSource: corev1.VolumeSource{
@@ -96,7 +99,7 @@ func equip(template *corev1.PodTemplateSpec, s *scope, v *ledger.Version, p *pla
 }
 
 func equipContainer(container *corev1.Container, s *scope, v *ledger.Version, p *plan, c *credentials) {
-	container.Env = append(append(environment(s, v, c), p.Env...), container.Env...)
+	container.Env = named(slices.Concat(environment(s, v, c), p.Env, container.Env))
 	container.EnvFrom = append(slices.Clone(p.EnvFrom), container.EnvFrom...)
 	if container.Image == "" {
 		container.Image = p.image()
@@ -107,6 +110,32 @@ func equipContainer(container *corev1.Container, s *scope, v *ledger.Version, p 
 	if s.hasCertificates() {
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: certificatesVolume, MountPath: certificatesDir, ReadOnly: true})
 	}
+}
+
+// named has each variable once, as an apply demands: the last of a name counts,
+// as it does in a container. It takes the first one's place, so that those which
+// refer to it can, unless it refers to others itself.
+func named(variables []corev1.EnvVar) []corev1.EnvVar {
+	places := map[string]int{}
+	var all []corev1.EnvVar
+	for _, variable := range variables {
+		place, twice := places[variable.Name]
+		switch {
+		case twice && !strings.Contains(variable.Value, "$("):
+			all[place] = variable
+			continue
+		case twice:
+			all = slices.Delete(all, place, place+1)
+			for name, at := range places {
+				if at > place {
+					places[name] = at - 1
+				}
+			}
+		}
+		places[variable.Name] = len(all)
+		all = append(all, variable)
+	}
+	return all
 }
 
 func (s *scope) hasCertificates() bool { return len(s.source.ca)+len(s.databases.ca) > 0 }

@@ -50,6 +50,9 @@ func (st databaseStage) reconcile(ctx context.Context, s *scope) (outcome, error
 		return outcome{}, err
 	}
 	if !s.target.Passed(v1alpha1.ConditionDatabaseReady) {
+		if err := st.tryOut(ctx, s, s.target); err != nil {
+			return outcome{}, err
+		}
 		if err := s.ledger.PassStage(ctx, s.target, v1alpha1.ConditionDatabaseReady, map[string]string{"database": s.target.Database}); err != nil {
 			return outcome{}, err
 		}

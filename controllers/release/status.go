@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,9 +28,38 @@ func (s *scope) fillStatus() {
 		status.Lag = ptr.To(s.behind(s.target))
 	}
 	status.Versions, status.Plan = nil, s.planned
-	for _, v := range s.versions {
+	for _, v := range s.told() {
 		status.Versions = append(status.Versions, s.versionStatus(v))
 	}
+}
+
+// maxVersions is how many versions the status holds; the ledger has all.
+const maxVersions = 32
+
+// told are the versions that the status tells of: those that matter now, and of
+// the others the newest.
+func (s *scope) told() []*ledger.Version {
+	if len(s.versions) <= maxVersions {
+		return s.versions
+	}
+	matters := []*ledger.Version{s.target, s.live(), s.previous()}
+	room := maxVersions
+	for _, v := range s.versions {
+		if slices.Contains(matters, v) {
+			room--
+		}
+	}
+	var told []*ledger.Version
+	for _, v := range s.versions {
+		if !slices.Contains(matters, v) {
+			if room == 0 {
+				continue
+			}
+			room--
+		}
+		told = append(told, v)
+	}
+	return told
 }
 
 func (s *scope) versionStatus(v *ledger.Version) v1alpha1.VersionStatus {
@@ -85,7 +115,7 @@ func summaryOf(stage ledger.Stage) string {
 	if found.Detail != "" {
 		text += ", " + found.Detail
 	}
-	return text
+	return cut(text, 512)
 }
 
 // worthWriting reports whether a status says anything that the one before did

@@ -95,6 +95,9 @@ func explainTyped(err error) (trouble, bool) {
 	if errors.Is(err, ledger.ErrNewer) {
 		return trouble{v1alpha1.ReasonLedgerIncompatible, err.Error()}, true
 	}
+	if apierrors.IsInvalid(err) {
+		return trouble{v1alpha1.ReasonSpecRefused, "the API server refuses what the spec asks for; correct it: " + err.Error()}, true
+	}
 	if apierrors.IsForbidden(err) {
 		return trouble{v1alpha1.ReasonMissingRights, "the operator's service account lacks a right: " + err.Error()}, true
 	}

@@ -32,7 +32,7 @@ func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time
 		return needs{follower: true, pods: true}
 	case ledger.Warm:
 		follow := recent && v.WarmSince != nil && now.Sub(*v.WarmSince) < keep.window
-		pods := follow && now.Sub(*v.WarmSince) < keep.pods
+		pods := follow && (keep.switching || now.Sub(*v.WarmSince) < keep.pods)
 		return needs{follower: wanted || follow, pods: wanted || pods}
 	case ledger.Candidate:
 		verified := wanted && v.Held == nil && v.Passed(v1alpha1.ConditionVerified)
@@ -45,6 +45,8 @@ func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time
 type keeping struct {
 	window, pods time.Duration
 	warm         int
+	// switching says that the Services may still lead to the version before.
+	switching bool
 }
 
 // keepingOf is what the spec asks for. While a version is watched, the one
@@ -112,6 +114,8 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 		target = nil
 	}
 	keep := keepingOf(&s.release.Spec)
+	live := s.live()
+	keep.switching = live != nil && !live.Passed(v1alpha1.ConditionSwitched)
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
 	if !s.strayed(v) {
 		if err := r.run(ctx, s, v, need); err != nil {

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -82,13 +83,13 @@ func (r *Reconciler) ensureWorkloads(ctx context.Context, s *scope, v *ledger.Ve
 	if err != nil {
 		return err
 	}
+	// What is wrong with one of them keeps no other from running.
+	var problems []error
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
-		if err := r.ensureWorkload(ctx, s, v, p, c, workload, run && s.mayRun(v, workload)); err != nil {
-			return err
-		}
+		problems = append(problems, r.ensureWorkload(ctx, s, v, p, c, workload, run && s.mayRun(v, workload)))
 	}
-	return r.removeFormerWorkloads(ctx, s, v, p)
+	return errors.Join(append(problems, r.removeFormerWorkloads(ctx, s, v, p))...)
 }
 
 // removeFormerWorkloads takes away the pods of workloads that a version's plan

@@ -110,7 +110,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(*p.base.Load(), cancel)()
 	r = r.WithContext(ctx)
 	effect := Effect(r.Method, r.URL.Path, r.Header.Get("Content-Type"))
-	if effect == "" {
+	if effect == "" || r.URL.Query().Has("dryRun") {
 		p.forward.ServeHTTP(w, r)
 		return
 	}
