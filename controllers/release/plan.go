@@ -87,11 +87,11 @@ func (s *scope) pinImages() {
 // built the version's database. It is not obeyed.
 func (s *scope) refusedImage() *outcome {
 	p := s.plans[s.release.Spec.Version]
-	if p.pinned == "" || p.pinned == p.wantedImage() {
+	if p == nil || p.pinned == "" || p.pinned == p.wantedImage() {
 		return nil
 	}
 	result := atRest(blocked(v1alpha1.ReasonImageChanged, fmt.Sprintf(
-		"the database of version %s was built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0))
+		"the database of version %s is built by %s, so that %s is not used; put spec.image back, or release it as another version", p.Version, p.pinned, p.wantedImage()), 0))
 	return &result
 }
 

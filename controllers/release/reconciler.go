@@ -292,6 +292,9 @@ func (s *scope) said(way, watched outcome) outcome {
 		if s.choice.instead != nil && !way.paused {
 			way.message = fmt.Sprintf("going back to version %s: %s", s.choice.version, way.message)
 		}
+		if refused := s.refusedImage(); refused != nil && s.choice.instead == nil {
+			way.message += "; " + refused.message
+		}
 		return s.overdue(way)
 	}
 	for _, result := range []*outcome{&watched, s.choice.instead, s.stuck(), unsound(s.target), s.refusedImage(), s.exclusiveWaits()} {

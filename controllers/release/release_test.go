@@ -285,6 +285,13 @@ func TestACandidateThatLagsDoesNotGoLive(t *testing.T) {
 		t.Fatalf("live is %q although the candidate is below the watermark", live)
 	}
 
+	// Another image is not obeyed any more, and it is said at once.
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Image.Tag = "other" })
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return strings.Contains(conditionOf(r, v1alpha1.ConditionReady).Message, "ghcr.io/nawhas/api:other is not used")
+	})
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Image.Tag = "" })
+
 	w.kubelet.behind = 0
 	w.until("live", isLive("3.2.0"))
 }
