@@ -72,6 +72,10 @@ func TestAStepThatRunsIsNotBegunAnew(t *testing.T) {
 		r.Spec.Replay.Resources.Requests, r.Spec.Retry = memory("1Gi"), 1
 	})
 	w.settle()
+	w.reconciler.Live = cluster
+	if still, err := w.reconciler.still(t.Context(), &scope{}, job, hasRun); err != nil || still {
+		t.Errorf("a cache that does not know its pod yet is believed: %v", err)
+	}
 
 	if now := w.jobOf(replayStep); now.UID != job.UID {
 		t.Errorf("Job %s made way for %s", job.Name, now.Name)
