@@ -51,8 +51,9 @@ type CutoverSpec struct {
 	// +optional
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 
-	// observe is how long after its switch a version is watched. When its pods lose their readiness
-	// or its verification fails in this time, rollback.onFailure says what happens. 0s turns it off.
+	// observe is how long after its switch a version is watched, if it can be sent back. When its pods lose their
+	// readiness, its verification fails or one of checks in this time, the release goes back to the previous version.
+	// 0s turns it off, and so does rollback.onFailure None: then nothing is watched nor verified again.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="must be a duration such as 90s, 15m or 24h"
@@ -61,6 +62,7 @@ type CutoverSpec struct {
 	Observe *metav1.Duration `json:"observe,omitempty"`
 
 	// checks are asked of Prometheus while a version is watched. One that fails counts like a failed verification.
+	// With rollback.onFailure None nothing is watched, and none of them is asked.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
@@ -77,7 +79,7 @@ type FailurePolicy string
 const (
 	// FailureAuto goes back to the previous version, and holds the one that failed.
 	FailureAuto FailurePolicy = "Auto"
-	// FailureNone leaves it to people.
+	// FailureNone leaves it to people, and watches nothing.
 	FailureNone FailurePolicy = "None"
 )
 
@@ -123,7 +125,8 @@ type RollbackSpec struct {
 	MaxWarm *int32 `json:"maxWarm,omitempty"`
 
 	// onFailure Auto goes back to the previous version when the new one fails within cutover.observe,
-	// and holds the one that failed until version changes or retry is raised. None leaves it to people.
+	// and holds the one that failed until version changes or retry is raised. None leaves it to people: the new one is
+	// not watched, so that cutover.observe and cutover.checks do nothing.
 	// +kubebuilder:default=Auto
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`

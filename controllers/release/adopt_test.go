@@ -129,3 +129,87 @@ func TestWhatTheSpecSaysOfAService(t *testing.T) {
 		t.Errorf("in steady state it wrote %v", counting.writes)
 	}
 }
+
+// A Service that was opened to the world must not stay so when the spec no longer
+// says it.
+func TestHowAServiceIsReachedIsTakenBackWithTheSpec(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease(isReachedFromOutside)
+	w.until("live", isLive("3.1.2"))
+	if service := w.service("nawhas-api"); service.Spec.Type != corev1.ServiceTypeLoadBalancer || service.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		t.Fatalf("the Service is %+v", service.Spec)
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads[0].Service.ExternalTrafficPolicy, r.Spec.Workloads[0].Service.LoadBalancerSourceRanges = "", nil
+	})
+	w.settle()
+	if spec := w.service("nawhas-api").Spec; spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyCluster || len(spec.LoadBalancerSourceRanges) > 0 {
+		t.Errorf("the type stays, and the Service is %+v", spec)
+	}
+	w.update(isReachedFromOutside)
+	w.settle()
+
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		service := r.Spec.Workloads[0].Service
+		*service = v1alpha1.WorkloadService{Name: service.Name, Ports: []v1alpha1.ServicePort{{Port: 80}}}
+	})
+	w.settle()
+
+	spec := w.service("nawhas-api").Spec
+	if spec.Type != corev1.ServiceTypeClusterIP || spec.SessionAffinity != corev1.ServiceAffinityNone || *spec.InternalTrafficPolicy != corev1.ServiceInternalTrafficPolicyCluster ||
+		spec.ExternalTrafficPolicy != "" || len(spec.LoadBalancerSourceRanges) > 0 || len(spec.Ports) != 1 || spec.Ports[0].NodePort != 0 {
+		t.Errorf("the Service is %+v", spec)
+	}
+	w.writesNothing()
+}
+
+// What an adopted Service had before is not the release's to take back, but what
+// the spec said of it meanwhile is.
+func TestHowAnAdoptedServiceWasReachedStays(t *testing.T) {
+	w := newWorld(t)
+	legacy := aForeignService(w.namespace)
+	legacy.Spec.Type, legacy.Spec.LoadBalancerSourceRanges = corev1.ServiceTypeLoadBalancer, []string{"203.0.113.0/24"}
+	legacy.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+	w.must(cluster.Create(t.Context(), legacy))
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		service := r.Spec.Workloads[0].Service
+		service.Adopt, service.Type, service.SessionAffinity = true, corev1.ServiceTypeLoadBalancer, corev1.ServiceAffinityClientIP
+	})
+	w.until("live", isLive("3.1.2"))
+	if affinity := w.service("nawhas-api").Spec.SessionAffinity; affinity != corev1.ServiceAffinityClientIP {
+		t.Fatalf("the affinity is %s", affinity)
+	}
+
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		service := r.Spec.Workloads[0].Service
+		service.Adopt, service.Type, service.SessionAffinity = false, "", ""
+	})
+	w.settle()
+
+	spec := w.service("nawhas-api").Spec
+	if spec.Type != corev1.ServiceTypeLoadBalancer || len(spec.LoadBalancerSourceRanges) != 1 || *spec.InternalTrafficPolicy != corev1.ServiceInternalTrafficPolicyLocal {
+		t.Errorf("it lost what it had: %+v", spec)
+	}
+	if spec.SessionAffinity != corev1.ServiceAffinityNone {
+		t.Errorf("the affinity that the spec had said stays: %+v", spec)
+	}
+	w.writesNothing()
+}
+
+func isReachedFromOutside(r *v1alpha1.NawhasRelease) {
+	service := r.Spec.Workloads[0].Service
+	service.Type, service.ExternalTrafficPolicy, service.InternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal, corev1.ServiceInternalTrafficPolicyLocal
+	service.SessionAffinity, service.LoadBalancerSourceRanges = corev1.ServiceAffinityClientIP, []string{"203.0.113.0/24"}
+	service.LoadBalancerClass = "example.com/front"
+}
+
+// writesNothing says that the release has come to rest.
+func (w *world) writesNothing() {
+	w.t.Helper()
+	counting := &countingClient{Client: w.reconciler.Client}
+	w.reconciler.Client = counting
+	w.settle()
+	if len(counting.writes) > 0 {
+		w.t.Errorf("in steady state it wrote %v", counting.writes)
+	}
+}

@@ -34,6 +34,7 @@ func CacheOptions(namespaces []string) cache.Options {
 			&corev1.Pod{}:                {Label: selector, Transform: slimPod},
 			&batchv1.Job{}:               {Label: selector, Transform: slimJob},
 			&corev1.Secret{}:             {Label: selector},
+			&corev1.Service{}:            {Transform: slimService},
 			&appsv1.Deployment{}:         {Label: selector, Transform: slimDeployment},
 			&appsv1.ControllerRevision{}: {Label: selector},
 			&discoveryv1.EndpointSlice{}: {Label: selector, Transform: slimSlice},
@@ -71,6 +72,19 @@ func slim(object any) (any, error) {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	return object, nil
+}
+
+// slimService keeps, besides what slim does, which fields this operator wrote: see
+// expose.
+func slimService(object any) (any, error) {
+	service, ok := object.(*corev1.Service)
+	if !ok {
+		return object, nil
+	}
+	own := ownEntries(service.ManagedFields)
+	slimmed, err := slim(service)
+	service.ManagedFields = own
+	return slimmed, err
 }
 
 // slimDeployment drops what its controller says besides the numbers of pods.

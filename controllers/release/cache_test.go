@@ -129,6 +129,16 @@ func TestWhatWasAppliedLastIsNotKept(t *testing.T) {
 	}
 }
 
+// Which fields the operator wrote decides what it may take back.
+func TestOfAServiceItIsKeptWhatTheOperatorWrote(t *testing.T) {
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}, {Manager: FieldManager}, {Manager: FieldManager, Subresource: "status"}}}}
+	kept, err := slimService(service)
+	if err != nil || len(service.Annotations) != 0 || len(service.ManagedFields) != 1 || service.ManagedFields[0].Manager != FieldManager || kept != any(service) {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
+}
+
 func TestOfSecretsOnlyThatTheyChangedIsKept(t *testing.T) {
 	secret := secretMetadata()
 	secret.ObjectMeta = metav1.ObjectMeta{Namespace: "a", Name: "b", UID: "c", ResourceVersion: "d", Annotations: map[string]string{"last-applied": "password"}}

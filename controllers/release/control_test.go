@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -310,6 +311,91 @@ func TestAStageThatWaitsForTooLongIsToldAndGoesOn(t *testing.T) {
 
 	w.kubelet.behind = 0
 	w.until("live", isLive("3.2.0"))
+}
+
+// What a version came to days ago is not since when it waits.
+func TestAVersionWhosePodsAreReplacedIsNotSaidToMakeNoProgress(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Promotion = v1alpha1.PromotionSpec{Mode: v1alpha1.PromotionManual}
+	})
+	w.until("waiting", readyFor(v1alpha1.ReasonAwaitingApproval))
+	w.settle()
+	w.daysLater("3.1.2")
+	w.writesNoStage("3.1.2")
+	w.kubelet.rolls = func(d *appsv1.Deployment) bool { return d.Labels[v1alpha1.LabelWorkload] == "" }
+	w.must(cluster.Delete(t.Context(), w.workload("3.1.2")))
+
+	for range 3 {
+		_, err := w.pass()
+		w.must(err)
+		if release := w.get(); isTrue(release, v1alpha1.ConditionStalled) || isTrue(release, v1alpha1.ConditionCaughtUp) {
+			t.Fatalf("it waits for its pods since a moment ago:\n%s", w.told())
+		}
+	}
+	w.writesNoStage("3.1.2")
+
+	w.kubelet.rolls = nil
+	w.until("waiting again", readyFor(v1alpha1.ReasonAwaitingApproval))
+}
+
+func TestAWayBackAfterDaysIsNotSaidToMakeNoProgress(t *testing.T) {
+	w := twoVersions(t)
+	w.daysLater("3.1.2")
+	w.kubelet.wait(time.Hour) // its pods are gone
+	w.settle()
+	w.kubelet.wait(-time.Hour)
+	w.release("3.1.2")
+
+	_, err := w.pass()
+	w.must(err)
+
+	if release := w.get(); isTrue(release, v1alpha1.ConditionStalled) || conditionOf(release, v1alpha1.ConditionCaughtUp).Reason != v1alpha1.ReasonStartingPods {
+		t.Errorf("it waits for its pods since a moment ago:\n%s", w.told())
+	}
+	w.until("live", isLive("3.1.2"))
+}
+
+// daysLater is what the ledger and the cluster know of a version three days after
+// what it came to: its Jobs are tidied up.
+func (w *world) daysLater(version string) {
+	w.t.Helper()
+	_, err := w.admin(w.sourceDatabase).Exec(w.t.Context(), `UPDATE nawhas_ledger.stages SET started_at = started_at - interval '3 days',
+		finished_at = finished_at - interval '3 days' WHERE version = $1`, version)
+	w.must(err)
+	w.must(cluster.DeleteAllOf(w.t.Context(), &batchv1.Job{}, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelVersion: version},
+		client.PropagationPolicy(metav1.DeletePropagationBackground)))
+}
+
+// writesNoStage says that passes leave what the ledger knows of a version's stages
+// as it is.
+func (w *world) writesNoStage(version string) {
+	w.t.Helper()
+	before := w.journalled(version)
+	for range 3 {
+		_, err := w.pass()
+		w.must(err)
+	}
+	if after := w.journalled(version); after != before {
+		w.t.Errorf("the ledger got %d entries for nothing", after-before)
+	}
+}
+
+func (w *world) journalled(version string) (entries int) {
+	w.t.Helper()
+	w.must(w.admin(w.sourceDatabase).QueryRow(w.t.Context(), "SELECT count(*) FROM nawhas_ledger.journal WHERE version = $1", version).Scan(&entries))
+	return entries
+}
+
+// So does a round count, before its Job is there.
+func TestARoundIsProgress(t *testing.T) {
+	v := aVersion("1.0.0", ledger.Candidate)
+	v.Stages[v1alpha1.ConditionCaughtUp] = ledger.Stage{StartedAt: noon.Add(-time.Hour)}
+	v.Rounds = []ledger.Round{{Number: 7, StartedAt: noon.Add(-time.Minute)}}
+	s := &scope{now: noon, target: v, release: &v1alpha1.NawhasRelease{}}
+	if got := s.progressedAt(); !got.Equal(noon.Add(-time.Minute)) {
+		t.Errorf("progressed at %s", got)
+	}
 }
 
 // The step has a timeout of its own.

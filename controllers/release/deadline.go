@@ -44,8 +44,8 @@ func (s *scope) overdue(way outcome) outcome {
 	return overdue(way, s.progressedAt(), time.Duration(deadline)*time.Second, s.now)
 }
 
-// progressedAt is when the chosen version came to the stage at which it stands,
-// or now while a pod of the stage's step runs: the step has a timeout of its
+// progressedAt is when the chosen version came to the stage at which it stands, or
+// began its last Job or round, or now while a pod of the stage's step runs: the step has a timeout of its
 // own. It is zero when there is no such stage.
 func (s *scope) progressedAt() time.Time {
 	if s.target == nil {
@@ -68,6 +68,9 @@ func (s *scope) progressedAt() time.Time {
 		if job.Annotations[v1alpha1.AnnotationBuild] == s.target.Build.String() && job.CreationTimestamp.After(since) {
 			since = job.CreationTimestamp.Time
 		}
+	}
+	if last := s.target.LastRound(); last != nil && last.StartedAt.After(since) {
+		since = last.StartedAt
 	}
 	resumed := meta.FindStatusCondition(s.release.Status.Conditions, v1alpha1.ConditionSuspended)
 	if resumed != nil && resumed.Status == metav1.ConditionFalse && resumed.LastTransitionTime.After(since) {

@@ -73,21 +73,16 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 	attempt := 1
 	if existing != nil {
 		state := progress{job: existing, verdict: judgeJob(existing, s.podsOf(existing))}
-		if !outdated(existing, p, s.target, current) {
-			asked := retryAsked(existing, s.release.Spec.Retry)
-			if !state.failed && (!state.done || !asked) {
-				return state, nil
-			}
-			if state.retryAt = retryAt(existing, s.now); state.retryAt.After(s.now) && !asked {
-				return state, nil
-			}
+		again, err := r.madeAgain(ctx, s, p, current, &state)
+		if err != nil || !again {
+			return state, err
 		}
 		attempt = attemptOf(existing) + 1
 		if err := r.remove(ctx, existing); err != nil {
 			return progress{}, err
 		}
 	}
-	job, err := r.renderJob(ctx, s, p, current, attempt)
+	job, err := r.renderStep(ctx, s, p, current, attempt)
 	if err != nil {
 		return progress{}, err
 	}
@@ -100,8 +95,8 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 }
 
 // retryAsked reports whether somebody raised spec.retry after a Job was made: it
-// is made again at once when it failed, or when what it proved was refused. A
-// Job that does not say when it was made is an older operator's.
+// is made again at once when it failed or cannot start, or when what it proved was
+// refused. A Job that does not say when it was made is an older operator's.
 func retryAsked(job *batchv1.Job, retry int64) bool {
 	then, err := strconv.ParseInt(job.Annotations[annotationRetry], 10, 64)
 	return err == nil && retry > then

@@ -65,9 +65,11 @@ func judgePod(pod *corev1.Pod) verdict {
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
 			return verdict{reason: v1alpha1.ReasonImageUnavailable, message: fmt.Sprintf(
-				"pod %s cannot get image %s: %s; push the image or correct spec.image, it goes on by itself", pod.Name, status.Image, firstOf(waiting.Message, waiting.Reason))}
+				"pod %s cannot get image %s: %s; push the image, or name the Secret for it in spec.image.pullSecrets, or correct spec.image, which is possible "+
+					"until the version's replay begins: it goes on by itself", pod.Name, status.Image, firstOf(waiting.Message, waiting.Reason))}
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-			return verdict{reason: v1alpha1.ReasonPodFailing, message: fmt.Sprintf("pod %s cannot start: %s", pod.Name, firstOf(waiting.Message, waiting.Reason))}
+			return verdict{reason: v1alpha1.ReasonPodFailing, message: fmt.Sprintf(
+				"pod %s cannot start: %s; make what it lacks or correct the spec, it goes on by itself", pod.Name, firstOf(waiting.Message, waiting.Reason))}
 		case "CrashLoopBackOff":
 			return verdict{reason: v1alpha1.ReasonPodFailing, message: fmt.Sprintf(
 				"pod %s ends again and again%s; see kubectl logs -n %s %s --previous", pod.Name, terminated(status), pod.Namespace, pod.Name)}
@@ -79,7 +81,8 @@ func judgePod(pod *corev1.Pod) verdict {
 func unschedulable(pod *corev1.Pod) verdict {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable {
-			return verdict{reason: v1alpha1.ReasonPodFailing, message: fmt.Sprintf("pod %s has no node to run on: %s", pod.Name, condition.Message)}
+			return verdict{reason: v1alpha1.ReasonPodFailing, message: fmt.Sprintf(
+				"pod %s has no node to run on: %s; correct the resources or the node selector in the spec, or make room on a node: it goes on by itself", pod.Name, condition.Message)}
 		}
 	}
 	return verdict{}

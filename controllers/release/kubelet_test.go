@@ -31,6 +31,8 @@ type kubelet struct {
 	refuse map[string]int32
 	// missing are images that cannot be pulled.
 	missing string
+	// unfit is which Jobs' pods have no node to run on.
+	unfit func(job *batchv1.Job) bool
 	// idle leaves Jobs as they are.
 	idle bool
 	// does is which stages' Jobs it runs, nil for all.
@@ -170,6 +172,10 @@ func (k *kubelet) run(job *batchv1.Job) {
 		k.pod(job, "Job", template, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "not found"}})
 		return
 	}
+	if k.unfit != nil && k.unfit(job) {
+		k.pod(job, "Job", template, corev1.ContainerState{})
+		return
+	}
 	if code, refused := k.refuse[stage]; refused {
 		if stage == "verify" && k.verifies != nil {
 			k.verifies(job)
@@ -246,8 +252,9 @@ func (k *kubelet) end(pod *corev1.Pod) {
 
 func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTemplateSpec, state corev1.ContainerState) {
 	k.t.Helper()
+	scheduled := state != corev1.ContainerState{}
 	for _, existing := range k.seen.matching(template.Labels) {
-		if state.Waiting != nil && metav1.IsControlledBy(&existing, owner) {
+		if (state.Waiting != nil || !scheduled) && metav1.IsControlledBy(&existing, owner) {
 			return
 		}
 	}
@@ -266,7 +273,11 @@ func (k *kubelet) pod(owner client.Object, kind string, template corev1.PodTempl
 	if state.Running != nil {
 		pod.Status.Conditions = k.readiness(corev1.ConditionTrue)
 	}
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, ImageID: "sha256:abc", State: state}}
+	if scheduled {
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "nawhas", Image: template.Spec.Containers[0].Image, ImageID: "sha256:abc", State: state}}
+	} else {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available"}}
+	}
 	k.must(cluster.Status().Update(k.t.Context(), pod))
 	k.seen.pods = append(k.seen.pods, *pod)
 }

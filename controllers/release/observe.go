@@ -222,7 +222,7 @@ func (s *scope) cannotTakeOver(v *ledger.Version) error {
 	case s.plans[v.Version] == nil:
 		return planMissing(v)
 	case !s.existing[v.Database]:
-		return fmt.Errorf("its database %s no longer exists", v.Database)
+		return fmt.Errorf("its database %s no longer exists; restore it, or release another version", v.Database)
 	case v.Checkpoint.Problem != nil:
 		return errors.New(problemOf(v))
 	case unsound(v) != nil:

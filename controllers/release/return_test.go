@@ -192,6 +192,42 @@ func TestAWayBackThatIsImpossibleIsTold(t *testing.T) {
 	}
 }
 
+// Nobody is to learn at 3 a.m. that what could come back is not there.
+func TestAPreviousVersionThatIsNotThereCannotComeBack(t *testing.T) {
+	w := twoVersions(t)
+	w.until("ready to go back", func(r *v1alpha1.NawhasRelease) bool { return isTrue(r, v1alpha1.ConditionRollbackReady) })
+	postgres.Exec(t, "postgres", "DROP DATABASE "+w.prefix+"3_1_2 WITH (FORCE)")
+
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionRollbackReady).Reason == v1alpha1.ReasonReturnImpossible
+	})
+
+	if message := conditionOf(release, v1alpha1.ConditionRollbackReady).Message; !strings.Contains(message, "database "+w.prefix+"3_1_2 no longer exists; restore it") {
+		t.Errorf("it does not say what is gone: %s", message)
+	}
+}
+
+func TestWhetherAPreviousVersionCanComeBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *scope)
+		reason string
+	}{
+		"all is there":         {func(*scope) {}, v1alpha1.ReasonSucceeded},
+		"its database is gone": {func(s *scope) { s.existing = nil }, v1alpha1.ReasonReturnImpossible},
+		"its plan is gone":     {func(s *scope) { s.plans = nil }, v1alpha1.ReasonReturnImpossible},
+		"its window is over":   {func(s *scope) { s.existing, s.now = nil, noon.Add(48*time.Hour) }, v1alpha1.ReasonWindowExpired},
+	} {
+		previous := warmFor(aVersion("1.0.0", ledger.Warm), time.Minute)
+		s := &scope{now: noon, release: &v1alpha1.NawhasRelease{}, versions: []*ledger.Version{previous, aVersion("2.0.0", ledger.Live)},
+			plans: map[string]*plan{"1.0.0": {}}, existing: map[string]bool{previous.Database: true}}
+		s.release.Spec.Rollback.Window = &metav1.Duration{Duration: time.Hour}
+		c.change(s)
+		if status, reason, message := judgeRollback(s); reason != c.reason || (status == metav1.ConditionTrue) != (c.reason == v1alpha1.ReasonSucceeded) {
+			t.Errorf("%s: %s %s: %s", name, status, reason, message)
+		}
+	}
+}
+
 func TestAFailedVersionMakesWayAlthoughItsSuccessorIsBuilt(t *testing.T) {
 	w := twoVersions(t)
 	w.kubelet.refuse = map[string]int32{"replay": 1}

@@ -125,5 +125,8 @@ func judgeRoundJob(job *batchv1.Job, pods []corev1.Pod) verdict {
 			return verdict{done: true}
 		}
 	}
+	if state.reason != "" {
+		state.message += " (this round keeps what its Job was made with, until its timeout; the next one has what is corrected)"
+	}
 	return state
 }

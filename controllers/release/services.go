@@ -274,9 +274,12 @@ func adjust(service, wanted *corev1.Service) {
 	undress(service, wanted)
 	claimService(service, wanted)
 	service.Spec.Selector = maps.Clone(wanted.Spec.Selector)
+	expose(&service.Spec, &wanted.Spec, fieldsWritten(service))
 	nodePorts := map[int32]int32{}
-	for _, port := range service.Spec.Ports {
-		nodePorts[port.Port] = port.NodePort
+	if fromOutside(service.Spec.Type) {
+		for _, port := range service.Spec.Ports {
+			nodePorts[port.Port] = port.NodePort
+		}
 	}
 	ports := append([]corev1.ServicePort(nil), wanted.Spec.Ports...)
 	for i := range ports {
@@ -285,7 +288,6 @@ func adjust(service, wanted *corev1.Service) {
 		}
 	}
 	service.Spec.Ports = ports
-	expose(&service.Spec, &wanted.Spec)
 }
 
 // claimService writes the release's labels, annotations and owner.
@@ -294,28 +296,5 @@ func claimService(service, wanted *corev1.Service) {
 	service.Annotations = merged(service.Annotations, wanted.Annotations)
 	if !equality.Semantic.DeepEqual(metav1.GetControllerOf(service), metav1.GetControllerOf(wanted)) {
 		service.OwnerReferences = wanted.OwnerReferences
-	}
-}
-
-// expose writes how the Service is reached. What the spec does not speak of
-// stays as it is.
-func expose(spec, wanted *corev1.ServiceSpec) {
-	if wanted.Type != "" {
-		spec.Type, spec.LoadBalancerSourceRanges = wanted.Type, wanted.LoadBalancerSourceRanges
-	}
-	if wanted.ExternalTrafficPolicy != "" {
-		spec.ExternalTrafficPolicy = wanted.ExternalTrafficPolicy
-	}
-	if wanted.InternalTrafficPolicy != nil {
-		spec.InternalTrafficPolicy = wanted.InternalTrafficPolicy
-	}
-	if wanted.SessionAffinity != "" {
-		spec.SessionAffinity = wanted.SessionAffinity
-	}
-	if spec.SessionAffinity != corev1.ServiceAffinityClientIP {
-		spec.SessionAffinityConfig = nil
-	}
-	if wanted.LoadBalancerClass != nil {
-		spec.LoadBalancerClass = wanted.LoadBalancerClass
 	}
 }

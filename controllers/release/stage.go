@@ -70,6 +70,32 @@ func walk(ctx context.Context, s *scope, stages []stage) (outcome, error) {
 	return passed(""), nil
 }
 
+// begin records that the chosen version stands at a stage, once, and reads it back:
+// a deadline counts from there.
+func (s *scope) begin(ctx context.Context, stage string) error {
+	if _, begun := s.target.Stages[stage]; begun {
+		return nil
+	}
+	if err := s.ledger.StartStage(ctx, s.target, stage); err != nil {
+		return err
+	}
+	return s.reload(ctx)
+}
+
+// beginAgain is begin for a stage that may have been passed before: what it waits
+// for now began now.
+func (s *scope) beginAgain(ctx context.Context, stage string) error {
+	if s.target.Passed(stage) {
+		if err := s.ledger.ReopenStage(ctx, s.target, stage); err != nil {
+			return err
+		}
+		if err := s.reload(ctx); err != nil {
+			return err
+		}
+	}
+	return s.begin(ctx, stage)
+}
+
 func (s *scope) set(condition string, result outcome) {
 	status := metav1.ConditionFalse
 	if result.passed {

@@ -33,7 +33,7 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	if v.Passed(v1alpha1.ConditionCaughtUp) && ready {
 		return current, nil
 	}
-	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionCaughtUp); err != nil {
+	if err := s.beginAgain(ctx, v1alpha1.ConditionCaughtUp); err != nil {
 		return outcome{}, err
 	}
 	if v.Checkpoint.Problem != nil {
@@ -58,12 +58,14 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 // inRounds makes rounds until little is left, again and again while something
 // else is waited for, but then not one after the other.
 func (st catchUpStage) inRounds(ctx context.Context, s *scope) (outcome, error) {
-	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionCaughtUp); err != nil {
-		return outcome{}, err
-	}
 	ready, problem, err := st.workloadsReady(ctx, s, s.target)
 	if err != nil {
 		return outcome{}, err
+	}
+	if !s.target.Passed(v1alpha1.ConditionCaughtUp) || !ready {
+		if err := s.beginAgain(ctx, v1alpha1.ConditionCaughtUp); err != nil {
+			return outcome{}, err
+		}
 	}
 	if !s.mayWait(s.target, ready) {
 		result, err := rounds(st).advance(ctx, s, s.target)

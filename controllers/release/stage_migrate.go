@@ -19,7 +19,7 @@ func (st migrateStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	if s.target.Passed(v1alpha1.ConditionMigrated) {
 		return passed("the tables are there"), nil
 	}
-	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionMigrated); err != nil {
+	if err := s.begin(ctx, v1alpha1.ConditionMigrated); err != nil {
 		return outcome{}, err
 	}
 	p := s.plans[s.target.Version]

@@ -72,7 +72,7 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if s.awaitsApproval() {
 		return s.atRestIfFollowed(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
 	}
-	if err := s.ledger.StartStage(ctx, s.target, v1alpha1.ConditionSwitched); err != nil {
+	if err := s.begin(ctx, v1alpha1.ConditionSwitched); err != nil {
 		return outcome{}, err
 	}
 	if s.plans[s.target.Version].inRounds() {

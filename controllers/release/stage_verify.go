@@ -24,7 +24,7 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if v.Passed(v1alpha1.ConditionVerified) {
 		return passed(verified(v)), nil
 	}
-	if err := s.ledger.StartStage(ctx, v, v1alpha1.ConditionVerified); err != nil {
+	if err := s.begin(ctx, v1alpha1.ConditionVerified); err != nil {
 		return outcome{}, err
 	}
 	verification, err := s.verification(p)

@@ -120,6 +120,8 @@ func judgeRollback(s *scope) (status metav1.ConditionStatus, reason, message str
 	case unsound(previous) != nil:
 		found := unsound(previous)
 		return metav1.ConditionFalse, found.reason, found.message
+	case s.cannotTakeOver(previous) != nil:
+		return metav1.ConditionFalse, v1alpha1.ReasonReturnImpossible, fmt.Sprintf("version %s cannot come back: %v", previous.Version, s.cannotTakeOver(previous))
 	case s.plans[previous.Version].inRounds():
 		return metav1.ConditionTrue, v1alpha1.ReasonSucceeded, fmt.Sprintf(
 			"version %s can come back without losing anything until %s: set spec.version to %s; a round applies what came since position %d, and the last one while writes wait",
