@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -82,41 +82,42 @@ func (a *strictSwitch) completesLater() bool {
 
 // stopExclusive ends the live version's exclusive workloads, and reports whether
 // their pods are gone: from the flip on, what is queued is the other version's.
-// Should the switch come to nothing they are started again.
+// Should the switch come to nothing they are started again. Nothing but the number
+// of pods is changed: what is started again is to be what was stopped, also where the
+// version's template cannot be rendered any more as it was (see strayed).
 func (a *strictSwitch) stopExclusive(ctx context.Context) (bool, error) {
 	live := a.live()
 	if live == nil || !bySelf(live) {
 		return true, nil
 	}
 	p := a.plans[live.Version]
-	c, err := a.loadCredentials(ctx, a.scope, live, appSide)
-	if err != nil {
-		return false, err
+	if p == nil {
+		return false, planMissing(live)
 	}
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
 		if !workload.Exclusive {
 			continue
 		}
-		if err := a.ensureWorkload(ctx, a.scope, live, p, c, workload, false); err != nil {
-			return false, err
-		}
-		if stopped, err := a.stopped(ctx, live, workload); err != nil || !stopped {
+		if stopped, err := a.stop(ctx, live, workload); err != nil || !stopped {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// stopped reports whether a workload has no pod any more, and its controller will
-// make none.
-func (a *strictSwitch) stopped(ctx context.Context, v *ledger.Version, workload *v1alpha1.Workload) (bool, error) {
-	name := objectName(a.release.Name, workload.Name, v.Version)
-	var deployment appsv1.Deployment
-	if err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, &deployment); err != nil {
-		return false, fmt.Errorf("read Deployment %s: %w", name, err)
+// stop scales a workload to nothing, and reports whether it has no pod any more and
+// its controller will make none.
+func (a *strictSwitch) stop(ctx context.Context, v *ledger.Version, workload *v1alpha1.Workload) (bool, error) {
+	deployment, err := a.deploymentOf(ctx, a.scope, v, workload)
+	if err != nil {
+		return false, err
 	}
-	if !rolledOut(&deployment) {
+	if deployment != nil && ptr.Deref(deployment.Spec.Replicas, 1) > 0 {
+		a.waitedFor = fmt.Sprintf("exclusive workload %s has not been stopped", workload.Name)
+		return false, a.resize(ctx, a.scope, deployment, 0)
+	}
+	if deployment != nil && !rolledOut(deployment) {
 		a.waitedFor = fmt.Sprintf("exclusive workload %s has not been stopped", workload.Name)
 		return false, nil
 	}

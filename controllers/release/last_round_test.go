@@ -2,11 +2,14 @@ package release
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/pgtest"
 )
 
 // What the version that makes way has in its queue is projected before the flip.
@@ -265,4 +269,64 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 		t.Error("nobody waited for the old version's queue")
 	}
 	w.holdsTheLog("3.1.2")
+}
+
+// withWorker gives a release a queue's worker, of which one version only has any.
+func withWorker(r *v1alpha1.NawhasRelease) {
+	r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
+		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
+}
+
+// worker is a version's Deployment of the queue's worker.
+func (w *world) worker(version string) *appsv1.Deployment {
+	w.t.Helper()
+	d := &appsv1.Deployment{}
+	w.must(cluster.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-queue-" + strings.ReplaceAll(version, ".", "-")}, d))
+	return d
+}
+
+// keepsWorkers has the pods of workers stay, so that no switch comes to its end, or
+// go as they should.
+func (w *world) keepsWorkers(keeps bool) {
+	w.rounds(func(k *kubelet) {
+		k.rolls = func(d *appsv1.Deployment) bool { return !keeps && d.Labels[v1alpha1.LabelWorkload] == "queue" }
+	})
+}
+
+// A version whose database is not where the spec says is left as it is, but a worker
+// that a switch stopped is started again when the switch comes to nothing.
+func TestAWorkerIsStartedAgainAlthoughItsDatabaseIsElsewhere(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.settle()
+	before := w.worker("3.1.2").Spec.Template
+	empty, err := pgtest.Start()
+	w.must(err)
+	t.Cleanup(empty.Close)
+	empty.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", w.databases))
+	w.secret("nawhas-databases", empty.URLAs(w.databases, "secret", "postgres"))
+	w.keepsWorkers(true)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Cutover.StrictTimeout = "3.2.0", &metav1.Duration{Duration: 5 * time.Second}
+	})
+	release := w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; !strings.Contains(message, "exclusive workload queue has not been stopped") {
+		t.Errorf("it says %s", message)
+	}
+	if now := w.worker("3.1.2"); ptr.Deref(now.Spec.Replicas, 1) != 1 || !reflect.DeepEqual(now.Spec.Template, before) {
+		t.Errorf("there are to be %d workers, and their template is\n%+v\nand was\n%+v", ptr.Deref(now.Spec.Replicas, 1), now.Spec.Template, before)
+	}
+	w.keepsWorkers(false)
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.2.0")(r) && w.worker("3.2.0").Status.ReadyReplicas == 1
+	})
+	if n := ptr.Deref(w.worker("3.1.2").Spec.Replicas, 1); n != 0 {
+		t.Errorf("there are to be %d workers of the version that made way", n)
+	}
 }

@@ -113,10 +113,12 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	}
 	keep := keepingOf(&s.release.Spec)
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
-	if !s.strayed(v) {
-		if err := r.run(ctx, s, v, need); err != nil {
-			return err
-		}
+	bring := func() error { return r.run(ctx, s, v, need) }
+	if s.strayed(v) {
+		bring = func() error { return r.wakeExclusive(ctx, s, v) }
+	}
+	if err := bring(); err != nil {
+		return err
 	}
 	isAwaited := v == target && v.Role == ledger.Warm && s.awaitsApproval()
 	if need.preview || isAwaited {
@@ -162,7 +164,8 @@ func (r *Reconciler) run(ctx context.Context, s *scope, v *ledger.Version, need 
 
 // strayed reports whether a live version's database is not where the spec says:
 // spec.databases leads to another server, or somebody dropped it. What runs may
-// still have it, and is left alone until another version has taken over.
+// still have it, and is left alone until another version has taken over, but for
+// what a switch stopped that came to nothing.
 func (s *scope) strayed(v *ledger.Version) bool {
 	return v.Role == ledger.Live && v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]
 }
