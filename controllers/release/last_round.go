@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,8 +59,8 @@ func (a *strictSwitch) letThemComplete(ctx context.Context, tx pgx.Tx) error {
 }
 
 // nobodyCompletes asks once more right before the switch, for those that needed
-// longer than the pause. What was done for the attempt stands, so that it is not
-// made again before the next pass.
+// longer than the pause. Rounds that were made for the attempt stand, so that they are
+// not made again before the next one.
 func (a *strictSwitch) nobodyCompletes(ctx context.Context, tx pgx.Tx) error {
 	if !a.completesLater() {
 		return nil
@@ -186,39 +187,81 @@ func (a *strictSwitch) reached(ctx context.Context, tx pgx.Tx, head int64) error
 
 // drained reports whether the live version has projected all that it appended,
 // as far as its command can tell. The Job is one for each end of the log.
+//
+// What had ended before the log was locked proves nothing: whatever was queued since
+// is not in what it saw. So it is made anew. One that still runs then goes on.
 func (a *strictSwitch) drained(ctx context.Context, head int64) (bool, error) {
-	// Before the first version there was somebody, too, who may have left something.
-	live := a.live()
+	live := a.drains()
 	if live == nil {
-		live = a.target
-	} else if !bySelf(live) {
 		return true, nil
 	}
 	p := a.plans[live.Version]
-	if p == nil || p.Replay.Drained == nil {
-		return true, nil
-	}
 	name := objectName(a.release.Name, drainedStep, live.Version, live.Build.String()[:8], strconv.FormatInt(head, 10))
 	job := &batchv1.Job{}
 	err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, job)
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("read Job %s: %w", name, err)
 	}
-	if err != nil {
+	first := !a.looked
+	a.looked = true
+	switch {
+	case err != nil:
 		return false, a.startDraining(ctx, live, p, head)
+	case !job.DeletionTimestamp.IsZero() || job.UID == a.stale:
+		return false, nil // it is about to be gone
 	}
-	var pods corev1.PodList
-	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: name}); err != nil {
-		return false, fmt.Errorf("list the pods of Job %s: %w", name, err)
-	}
-	state := judgeRoundJob(job, pods.Items)
-	if state.failed {
+	state, err := a.judgeDraining(ctx, job)
+	switch {
+	case err != nil:
+		return false, err
+	case first && (state.done || state.failed):
+		a.stale = job.UID
+		return false, a.remove(ctx, job)
+	case state.failed:
 		if err := a.remove(ctx, job); err != nil {
 			return false, err
 		}
 		return false, fmt.Errorf("%w: %s", errRoundFailed, state.message)
+	case state.done:
+		a.drainedBy = job
 	}
 	return state.done, nil
+}
+
+// judgeDraining judges a Job that drains by its own pods: those of one of that name
+// which was removed may still be there.
+func (a *strictSwitch) judgeDraining(ctx context.Context, job *batchv1.Job) (verdict, error) {
+	var pods corev1.PodList
+	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil {
+		return verdict{}, fmt.Errorf("list the pods of Job %s: %w", job.Name, err)
+	}
+	own := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
+	return judgeRoundJob(job, own), nil
+}
+
+// forget removes the Job that drained for an attempt which came to nothing: whoever was
+// let wait may queue something yet.
+func (a *strictSwitch) forget(ctx context.Context) error {
+	if a.drainedBy == nil {
+		return nil
+	}
+	return a.remove(ctx, a.drainedBy)
+}
+
+// drains is the version that may have left something to project and has a command
+// that tells, nil when there is none.
+func (a *strictSwitch) drains() *ledger.Version {
+	// Before the first version there was somebody, too, who may have left something.
+	live := a.live()
+	if live == nil {
+		live = a.target
+	} else if !bySelf(live) {
+		return nil
+	}
+	if p := a.plans[live.Version]; p == nil || p.Replay.Drained == nil {
+		return nil
+	}
+	return live
 }
 
 // startDraining makes the Job for this end of the log, and ends those for others:

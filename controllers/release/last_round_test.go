@@ -179,7 +179,10 @@ func TestWritesGoOnThroughTheRounds(t *testing.T) {
 // the switch, which is put off.
 func TestAnAppendThatIsCompletedDuringTheLastRoundPutsTheSwitchOff(t *testing.T) {
 	w := withRounds(t, 10)
-	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.MaxLag = ptr.To(int64(100)) })
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.MaxLag = ptr.To(int64(100))
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
 	w.until("live", isLive("3.1.2"))
 	pod := w.workload("3.1.2").Spec.Template
 	source, database := w.kubelet.dial(pod, "NAWHAS_SOURCE_URL"), w.kubelet.dial(pod, "NAWHAS_DATABASE_URL")
@@ -208,6 +211,9 @@ func TestAnAppendThatIsCompletedDuringTheLastRoundPutsTheSwitchOff(t *testing.T)
 	})
 	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; release.Status.Live != "3.1.2" || !strings.Contains(message, errUnderWay.Error()) {
 		t.Errorf("live is %s, it says %s", release.Status.Live, message)
+	}
+	if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
+		t.Errorf("what drained before it was completed is believed: %+v", job.Status)
 	}
 	w.must(<-completed)
 	w.kubelet.wait(strictRetry + time.Second)
@@ -329,4 +335,38 @@ func TestAWorkerIsStartedAgainAlthoughItsDatabaseIsElsewhere(t *testing.T) {
 	if n := ptr.Deref(w.worker("3.1.2").Spec.Replicas, 1); n != 0 {
 		t.Errorf("there are to be %d workers of the version that made way", n)
 	}
+}
+
+// What found the queue empty for an attempt that came to nothing proves nothing to the
+// next one, although nothing was appended meanwhile: something may have been queued.
+func TestAnAttemptLooksAtTheQueueAnew(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.must(w.write("3.1.2"))
+	w.keepsWorkers(true)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Cutover.StrictTimeout = "3.2.0", &metav1.Duration{Duration: 5 * time.Second}
+	})
+	w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	first := w.stageJob(drainedStep)
+	if first == nil || first.Status.CompletionTime == nil {
+		t.Fatalf("the Job of the first attempt is %+v", first)
+	}
+	w.keepsWorkers(false)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.StrictTimeout = &metav1.Duration{Duration: 20 * time.Second}
+	})
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live", isLive("3.2.0"))
+	if last := w.stageJob(drainedStep); last == nil || last.Name != first.Name || last.UID == first.UID || last.Status.CompletionTime == nil {
+		t.Errorf("the Job of the last attempt is %+v", last)
+	}
+	w.holdsTheLog("3.2.0")
 }

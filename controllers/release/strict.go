@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -64,7 +66,8 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 	case refused:
 		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
 	case errors.Is(err, errRoundFailed), errors.Is(err, errUnderWay):
-		return st.postpone(ctx, s, err.Error())
+		result, postponeErr := st.postpone(ctx, s, err.Error())
+		return result, errors.Join(postponeErr, attempt.forget(ctx))
 	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):
 		return st.postpone(ctx, s, fmt.Sprintf("writes would have waited longer than %s: %s", limit, attempt.waitedFor))
 	}
@@ -89,6 +92,12 @@ type strictSwitch struct {
 	limit time.Duration
 	// waitedFor says what it waits for, should its time be over.
 	waitedFor string
+	// looked says that it has looked for the Job that drains since it locked the log,
+	// and stale is the one that had ended by then.
+	looked bool
+	stale  types.UID
+	// drainedBy is the Job that found nothing left to project.
+	drainedBy *batchv1.Job
 }
 
 // untilDone queues for the log again and again, because transactions that are
@@ -117,6 +126,7 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		a.looked, a.stale, a.drainedBy = false, "", nil
 		if err := a.letThemComplete(ctx, tx); err != nil {
 			return err
 		}
