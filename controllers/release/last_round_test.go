@@ -370,3 +370,33 @@ func TestAnAttemptLooksAtTheQueueAnew(t *testing.T) {
 	}
 	w.holdsTheLog("3.2.0")
 }
+
+// A spec without rounds has three seconds for a switch, in which no pod starts and
+// ends: nobody is kept waiting for that again and again.
+func TestAFollowerIsGivenTheTimeThatTheVersionBeforeNeeds(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Projection = "3.2.0", v1alpha1.ProjectionFollower
+		r.Spec.Replay, r.Spec.Cutover = v1alpha1.ReplaySpec{}, v1alpha1.CutoverSpec{}
+	})
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	message := conditionOf(release, v1alpha1.ConditionSwitched).Message
+	for _, says := range []string{"version 3.1.2 projects its own events", "cutover.strictTimeout is 3s, raise it to at least 5s"} {
+		if !strings.Contains(message, says) {
+			t.Errorf("it does not say %q: %s", says, message)
+		}
+	}
+	if n := ptr.Deref(w.worker("3.1.2").Spec.Replicas, 1); n != 1 || w.recorded("does not go live yet") {
+		t.Errorf("it was tried: there are to be %d workers", n)
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.StrictTimeout = &metav1.Duration{Duration: 20 * time.Second}
+	})
+	w.until("live", isLive("3.2.0"))
+}
