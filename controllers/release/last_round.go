@@ -251,11 +251,12 @@ func (a *strictSwitch) forget(ctx context.Context) error {
 // drains is the version that may have left something to project and has a command
 // that tells, nil when there is none.
 func (a *strictSwitch) drains() *ledger.Version {
-	// Before the first version there was somebody, too, who may have left something.
+	// Before the first version there was somebody, too, who may have left something: to a
+	// version with a follower that is nothing, which projects from the log alone.
 	live := a.live()
-	if live == nil {
+	if live == nil && a.plans[a.target.Version].inRounds() {
 		live = a.target
-	} else if !bySelf(live) {
+	} else if live == nil || !bySelf(live) {
 		return nil
 	}
 	if p := a.plans[live.Version]; p == nil || p.Replay.Drained == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -260,11 +261,11 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 	drained := false
 	w.update(func(r *v1alpha1.NawhasRelease) {
 		r.Spec.Version, r.Spec.Projection = "3.2.0", v1alpha1.ProjectionFollower
-		r.Spec.Replay = v1alpha1.ReplaySpec{}
+		r.Spec.Replay = v1alpha1.ReplaySpec{Drained: &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:empty"}}}
 	})
 	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
 		if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
-			drained = true
+			drained = drained || slices.Contains(job.Spec.Template.Spec.Containers[0].Command, "queue:empty")
 		}
 		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
 			t.Error("the old version's worker is there after the flip")
