@@ -189,15 +189,24 @@ func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) 
 }
 
 // fenceOthers goes on with the fence of a live version's predecessors when the
-// stages are busy with its successor.
+// stages are busy with its successor, until they have fenced these off for it or its
+// successor's fence does. That it is passed is the stages' word.
 func (r *Reconciler) fenceOthers(ctx context.Context, s *scope, live *ledger.Version) error {
+	st, fenced := fenceStage{r}, live.Passed(v1alpha1.ConditionFenced)
 	for _, v := range s.versions {
-		if v == live || v == s.target || !s.canAppend(v) {
+		if v == live || v == s.target || fenced && !s.canAppend(v) {
 			continue
 		}
-		if _, err := (fenceStage{r}).fence(ctx, s, v); err != nil {
+		result, err := st.fence(ctx, s, v)
+		if err != nil {
 			return err
 		}
+		s.draining = s.draining || !result.passed
 	}
-	return nil
+	if fenced || !live.Passed(v1alpha1.ConditionSwitched) {
+		return nil
+	}
+	result, err := st.fenceFormer(ctx, s)
+	s.draining = s.draining || !result.passed
+	return err
 }
