@@ -12,7 +12,6 @@ import (
 // +kubebuilder:validation:XValidation:rule="(has(self.projection) && self.projection == 'BySelf') == (has(self.replay.strategy) && self.replay.strategy == 'Rounds')",message="replay.strategy Rounds and projection BySelf go together: a database that is built in rounds has no follower, so that the application must project what it appends, and only such a database can be taken over by it"
 // +kubebuilder:validation:XValidation:rule="!has(self.replay.strategy) || self.replay.strategy != 'Rounds' || (has(self.cutover.mode) && self.cutover.mode == 'Strict' && has(self.cutover.strictTimeout) && duration(self.cutover.strictTimeout) >= duration('5s'))",message="replay.strategy Rounds needs cutover.mode Strict and a cutover.strictTimeout of at least 5s: the last round is a pod that starts while writes wait"
 // +kubebuilder:validation:XValidation:rule="!has(self.replay.strategy) || self.replay.strategy != 'Rounds' || !has(self.replay.maxEventsPerSecond)",message="maxEventsPerSecond is for replay.strategy Follow: the command of a round does not know it"
-// +kubebuilder:validation:XValidation:rule="!has(self.replay.drained) || (has(self.replay.strategy) && self.replay.strategy == 'Rounds')",message="replay.drained is for replay.strategy Rounds: with Follow a follower projects what a version appended"
 type NawhasReleaseSpec struct {
 	// version is the version that should be live: N.N.N, optionally followed by a
 	// pre-release such as -rc.1. Changing it starts a release; setting it back goes back.

@@ -75,10 +75,10 @@ type ReplaySpec struct {
 	// +optional
 	Strategy ReplayStrategy `json:"strategy,omitempty"`
 
-	// drained is run with strategy Rounds in the image of the version that is to make way, once nobody can append any more.
-	// It ends when nothing is left that this version has yet to project, such as events in a queue.
-	// The command of the present spec is run, not that with which the version was released; with strategy Follow in the
-	// present spec, the one with which it was released.
+	// drained is run in the image of the version that is to make way, once nobody can append any more, if that version
+	// projects its own events, whatever strategy the next one has. It ends when nothing is left that this version has yet to
+	// project, such as events in a queue. The command of the present spec is run, not that with which the version was released.
+	// Where the present spec has none, nothing is run with strategy Rounds, and with Follow the one with which it was released.
 	// +optional
 	Drained *DrainedSpec `json:"drained,omitempty"`
 

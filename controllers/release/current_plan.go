@@ -18,7 +18,9 @@ func (p *plan) current(spec *v1alpha1.NawhasReleaseSpec) *plan {
 	current.Workloads = slices.Clone(p.Workloads)
 	current.Replay.SkipEvents = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.Replay.SkipEvents, spec.Replay.SkipEvents))))
 	current.Replay.Follow.Resources = *spec.Replay.Follow.Resources.DeepCopy()
-	if spec.Replay.Strategy == v1alpha1.ReplayRounds { // nothing else can have it
+	// A spec without rounds may know nothing of a queue, which the version that makes way
+	// for its follower has all the same.
+	if spec.Replay.Drained != nil || spec.Replay.Strategy == v1alpha1.ReplayRounds {
 		current.Replay.Drained = spec.Replay.Drained.DeepCopy()
 	}
 	for i := range current.Workloads {

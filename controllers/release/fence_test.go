@@ -83,6 +83,62 @@ func TestAStragglerIsToldAndEnded(t *testing.T) {
 	}
 }
 
+// What a live version has not fenced off yet is fenced off while the next one is on its
+// way, however long that waits: who was there before there was a release, and
+// transactions of the version before it.
+func TestTheFenceGoesOnAlthoughTheNextVersionIsOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	former := "former_" + w.source
+	w.super("CREATE ROLE %s LOGIN PASSWORD 'secret'", former)
+	w.super("GRANT CONNECT ON DATABASE %s TO "+former, w.sourceDatabase)
+	postgres.Exec(t, w.sourceDatabase, "GRANT SELECT, INSERT ON events TO "+former)
+	w.kubelet.unwired = true
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Source.FormerRoles = []string{former}
+		r.Spec.Cutover.DrainTimeout = &metav1.Duration{Duration: time.Hour}
+	})
+	w.until("at the switch", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.1.2" })
+	before := w.connect(former, "secret", w.sourceDatabase)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Promotion.Mode = "3.2.0", v1alpha1.PromotionManual
+	})
+	w.settle()
+	_, err := before.Exec(t.Context(), appendOne)
+	w.must(err) // nobody is cut off before the nodes lead to the version
+	w.kubelet.unwired = false
+	awaits := func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonAwaitingApproval
+	}
+	w.until("waiting", awaits)
+	w.settle()
+	if _, err := before.Exec(t.Context(), appendOne); err == nil {
+		t.Error("what was there before goes on appending")
+	}
+
+	straggler := w.kubelet.dial(w.workload("3.1.2").Spec.Template, "NAWHAS_SOURCE_URL")
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.2.0" })
+	w.until("at the switch", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.2.0" })
+	tx, err := straggler.Begin(t.Context())
+	w.must(err)
+	_, err = tx.Exec(t.Context(), appendOne)
+	w.must(err)
+	w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return strings.HasPrefix(conditionOf(r, v1alpha1.ConditionFenced).Message, "session ")
+	})
+	w.release("3.3.0")
+	w.until("waiting", awaits)
+	if w.settle(); w.rests() {
+		t.Error("nobody looks after the transaction of the version before")
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.DrainTimeout = &metav1.Duration{Duration: time.Second} })
+	if w.settle(); !w.recorded("StragglersEnded") {
+		t.Error("a transaction of the version before goes on")
+	}
+	if w.settle(); !w.rests() {
+		t.Errorf("the release does not rest:\n%s", w.told())
+	}
+}
+
 func TestAPreparedTransactionIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.newRelease()

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -58,8 +59,8 @@ func (a *strictSwitch) letThemComplete(ctx context.Context, tx pgx.Tx) error {
 }
 
 // nobodyCompletes asks once more right before the switch, for those that needed
-// longer than the pause. What was done for the attempt stands, so that it is not
-// made again before the next pass.
+// longer than the pause. Rounds that were made for the attempt stand, so that they are
+// not made again before the next one.
 func (a *strictSwitch) nobodyCompletes(ctx context.Context, tx pgx.Tx) error {
 	if !a.completesLater() {
 		return nil
@@ -82,41 +83,42 @@ func (a *strictSwitch) completesLater() bool {
 
 // stopExclusive ends the live version's exclusive workloads, and reports whether
 // their pods are gone: from the flip on, what is queued is the other version's.
-// Should the switch come to nothing they are started again.
+// Should the switch come to nothing they are started again. Nothing but the number
+// of pods is changed: what is started again is to be what was stopped, also where the
+// version's template cannot be rendered any more as it was (see strayed).
 func (a *strictSwitch) stopExclusive(ctx context.Context) (bool, error) {
 	live := a.live()
 	if live == nil || !bySelf(live) {
 		return true, nil
 	}
 	p := a.plans[live.Version]
-	c, err := a.loadCredentials(ctx, a.scope, live, appSide)
-	if err != nil {
-		return false, err
+	if p == nil {
+		return false, planMissing(live)
 	}
 	for i := range p.Workloads {
 		workload := &p.Workloads[i]
 		if !workload.Exclusive {
 			continue
 		}
-		if err := a.ensureWorkload(ctx, a.scope, live, p, c, workload, false); err != nil {
-			return false, err
-		}
-		if stopped, err := a.stopped(ctx, live, workload); err != nil || !stopped {
+		if stopped, err := a.stop(ctx, live, workload); err != nil || !stopped {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// stopped reports whether a workload has no pod any more, and its controller will
-// make none.
-func (a *strictSwitch) stopped(ctx context.Context, v *ledger.Version, workload *v1alpha1.Workload) (bool, error) {
-	name := objectName(a.release.Name, workload.Name, v.Version)
-	var deployment appsv1.Deployment
-	if err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, &deployment); err != nil {
-		return false, fmt.Errorf("read Deployment %s: %w", name, err)
+// stop scales a workload to nothing, and reports whether it has no pod any more and
+// its controller will make none.
+func (a *strictSwitch) stop(ctx context.Context, v *ledger.Version, workload *v1alpha1.Workload) (bool, error) {
+	deployment, err := a.deploymentOf(ctx, a.scope, v, workload)
+	if err != nil {
+		return false, err
 	}
-	if !rolledOut(&deployment) {
+	if deployment != nil && ptr.Deref(deployment.Spec.Replicas, 1) > 0 {
+		a.waitedFor = fmt.Sprintf("exclusive workload %s has not been stopped", workload.Name)
+		return false, a.resize(ctx, a.scope, deployment, 0)
+	}
+	if deployment != nil && !rolledOut(deployment) {
 		a.waitedFor = fmt.Sprintf("exclusive workload %s has not been stopped", workload.Name)
 		return false, nil
 	}
@@ -185,39 +187,82 @@ func (a *strictSwitch) reached(ctx context.Context, tx pgx.Tx, head int64) error
 
 // drained reports whether the live version has projected all that it appended,
 // as far as its command can tell. The Job is one for each end of the log.
+//
+// What had ended before the log was locked proves nothing: whatever was queued since
+// is not in what it saw. So it is made anew. One that still runs then goes on.
 func (a *strictSwitch) drained(ctx context.Context, head int64) (bool, error) {
-	// Before the first version there was somebody, too, who may have left something.
-	live := a.live()
+	live := a.drains()
 	if live == nil {
-		live = a.target
-	} else if !bySelf(live) {
 		return true, nil
 	}
 	p := a.plans[live.Version]
-	if p == nil || p.Replay.Drained == nil {
-		return true, nil
-	}
 	name := objectName(a.release.Name, drainedStep, live.Version, live.Build.String()[:8], strconv.FormatInt(head, 10))
 	job := &batchv1.Job{}
 	err := a.Client.Get(ctx, client.ObjectKey{Namespace: a.release.Namespace, Name: name}, job)
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("read Job %s: %w", name, err)
 	}
-	if err != nil {
+	first := !a.looked
+	a.looked = true
+	switch {
+	case err != nil:
 		return false, a.startDraining(ctx, live, p, head)
+	case !job.DeletionTimestamp.IsZero() || job.UID == a.stale:
+		return false, nil // it is about to be gone
 	}
-	var pods corev1.PodList
-	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: name}); err != nil {
-		return false, fmt.Errorf("list the pods of Job %s: %w", name, err)
-	}
-	state := judgeRoundJob(job, pods.Items)
-	if state.failed {
+	state, err := a.judgeDraining(ctx, job)
+	switch {
+	case err != nil:
+		return false, err
+	case first && (state.done || state.failed):
+		a.stale = job.UID
+		return false, a.remove(ctx, job)
+	case state.failed:
 		if err := a.remove(ctx, job); err != nil {
 			return false, err
 		}
 		return false, fmt.Errorf("%w: %s", errRoundFailed, state.message)
+	case state.done:
+		a.drainedBy = job
 	}
 	return state.done, nil
+}
+
+// judgeDraining judges a Job that drains by its own pods: those of one of that name
+// which was removed may still be there.
+func (a *strictSwitch) judgeDraining(ctx context.Context, job *batchv1.Job) (verdict, error) {
+	var pods corev1.PodList
+	if err := a.Client.List(ctx, &pods, client.InNamespace(a.release.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil {
+		return verdict{}, fmt.Errorf("list the pods of Job %s: %w", job.Name, err)
+	}
+	own := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
+	return judgeRoundJob(job, own), nil
+}
+
+// forget removes the Job that drained for an attempt which came to nothing: whoever was
+// let wait may queue something yet.
+func (a *strictSwitch) forget(ctx context.Context) error {
+	if a.drainedBy == nil {
+		return nil
+	}
+	return a.remove(ctx, a.drainedBy)
+}
+
+// drains is the version that may have left something to project and has a command
+// that tells, nil when there is none.
+func (a *strictSwitch) drains() *ledger.Version {
+	// Before the first version there was somebody, too, who may have left something: to a
+	// version with a follower that is nothing, which projects from the log alone.
+	live := a.live()
+	if live == nil && a.plans[a.target.Version].inRounds() {
+		live = a.target
+	} else if live == nil || !bySelf(live) {
+		return nil
+	}
+	if p := a.plans[live.Version]; p == nil || p.Replay.Drained == nil {
+		return nil
+	}
+	return live
 }
 
 // startDraining makes the Job for this end of the log, and ends those for others:

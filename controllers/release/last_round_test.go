@@ -2,11 +2,15 @@ package release
 
 import (
 	"context"
+	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
+	"github.com/nawhas/nawhas-operator/internal/pgtest"
 )
 
 // What the version that makes way has in its queue is projected before the flip.
@@ -175,7 +180,10 @@ func TestWritesGoOnThroughTheRounds(t *testing.T) {
 // the switch, which is put off.
 func TestAnAppendThatIsCompletedDuringTheLastRoundPutsTheSwitchOff(t *testing.T) {
 	w := withRounds(t, 10)
-	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) { r.Spec.Cutover.MaxLag = ptr.To(int64(100)) })
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.MaxLag = ptr.To(int64(100))
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
 	w.until("live", isLive("3.1.2"))
 	pod := w.workload("3.1.2").Spec.Template
 	source, database := w.kubelet.dial(pod, "NAWHAS_SOURCE_URL"), w.kubelet.dial(pod, "NAWHAS_DATABASE_URL")
@@ -204,6 +212,9 @@ func TestAnAppendThatIsCompletedDuringTheLastRoundPutsTheSwitchOff(t *testing.T)
 	})
 	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; release.Status.Live != "3.1.2" || !strings.Contains(message, errUnderWay.Error()) {
 		t.Errorf("live is %s, it says %s", release.Status.Live, message)
+	}
+	if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
+		t.Errorf("what drained before it was completed is believed: %+v", job.Status)
 	}
 	w.must(<-completed)
 	w.kubelet.wait(strictRetry + time.Second)
@@ -250,11 +261,11 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 	drained := false
 	w.update(func(r *v1alpha1.NawhasRelease) {
 		r.Spec.Version, r.Spec.Projection = "3.2.0", v1alpha1.ProjectionFollower
-		r.Spec.Replay = v1alpha1.ReplaySpec{}
+		r.Spec.Replay = v1alpha1.ReplaySpec{Drained: &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:empty"}}}
 	})
 	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
 		if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
-			drained = true
+			drained = drained || slices.Contains(job.Spec.Template.Spec.Containers[0].Command, "queue:empty")
 		}
 		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
 			t.Error("the old version's worker is there after the flip")
@@ -265,4 +276,128 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 		t.Error("nobody waited for the old version's queue")
 	}
 	w.holdsTheLog("3.1.2")
+}
+
+// withWorker gives a release a queue's worker, of which one version only has any.
+func withWorker(r *v1alpha1.NawhasRelease) {
+	r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
+		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
+}
+
+// worker is a version's Deployment of the queue's worker.
+func (w *world) worker(version string) *appsv1.Deployment {
+	w.t.Helper()
+	d := &appsv1.Deployment{}
+	w.must(cluster.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "nawhas-queue-" + strings.ReplaceAll(version, ".", "-")}, d))
+	return d
+}
+
+// keepsWorkers has the pods of workers stay, so that no switch comes to its end, or
+// go as they should.
+func (w *world) keepsWorkers(keeps bool) {
+	w.rounds(func(k *kubelet) {
+		k.rolls = func(d *appsv1.Deployment) bool { return !keeps && d.Labels[v1alpha1.LabelWorkload] == "queue" }
+	})
+}
+
+// A version whose database is not where the spec says is left as it is, but a worker
+// that a switch stopped is started again when the switch comes to nothing.
+func TestAWorkerIsStartedAgainAlthoughItsDatabaseIsElsewhere(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.settle()
+	before := w.worker("3.1.2").Spec.Template
+	empty, err := pgtest.Start()
+	w.must(err)
+	t.Cleanup(empty.Close)
+	empty.Exec(t, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD 'secret'", w.databases))
+	w.secret("nawhas-databases", empty.URLAs(w.databases, "secret", "postgres"))
+	w.keepsWorkers(true)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Cutover.StrictTimeout = "3.2.0", &metav1.Duration{Duration: 5 * time.Second}
+	})
+	release := w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; !strings.Contains(message, "exclusive workload queue has not been stopped") {
+		t.Errorf("it says %s", message)
+	}
+	if now := w.worker("3.1.2"); ptr.Deref(now.Spec.Replicas, 1) != 1 || !reflect.DeepEqual(now.Spec.Template, before) {
+		t.Errorf("there are to be %d workers, and their template is\n%+v\nand was\n%+v", ptr.Deref(now.Spec.Replicas, 1), now.Spec.Template, before)
+	}
+	w.keepsWorkers(false)
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.2.0")(r) && w.worker("3.2.0").Status.ReadyReplicas == 1
+	})
+	if n := ptr.Deref(w.worker("3.1.2").Spec.Replicas, 1); n != 0 {
+		t.Errorf("there are to be %d workers of the version that made way", n)
+	}
+}
+
+// What found the queue empty for an attempt that came to nothing proves nothing to the
+// next one, although nothing was appended meanwhile: something may have been queued.
+func TestAnAttemptLooksAtTheQueueAnew(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker, func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Replay.Drained = &v1alpha1.DrainedSpec{Command: []string{"php", "artisan", "queue:drained"}}
+	})
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.must(w.write("3.1.2"))
+	w.keepsWorkers(true)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Cutover.StrictTimeout = "3.2.0", &metav1.Duration{Duration: 5 * time.Second}
+	})
+	w.until("put off", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	first := w.stageJob(drainedStep)
+	if first == nil || first.Status.CompletionTime == nil {
+		t.Fatalf("the Job of the first attempt is %+v", first)
+	}
+	w.keepsWorkers(false)
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.StrictTimeout = &metav1.Duration{Duration: 20 * time.Second}
+	})
+	w.kubelet.wait(strictRetry + time.Second)
+	w.until("live", isLive("3.2.0"))
+	if last := w.stageJob(drainedStep); last == nil || last.Name != first.Name || last.UID == first.UID || last.Status.CompletionTime == nil {
+		t.Errorf("the Job of the last attempt is %+v", last)
+	}
+	w.holdsTheLog("3.2.0")
+}
+
+// A spec without rounds has three seconds for a switch, in which no pod starts and
+// ends: nobody is kept waiting for that again and again.
+func TestAFollowerIsGivenTheTimeThatTheVersionBeforeNeeds(t *testing.T) {
+	w := withRounds(t, 10)
+	w.newRelease(inRounds, withWorker)
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
+		return isLive("3.1.2")(r) && w.worker("3.1.2").Status.ReadyReplicas == 1
+	})
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Version, r.Spec.Projection = "3.2.0", v1alpha1.ProjectionFollower
+		r.Spec.Replay, r.Spec.Cutover = v1alpha1.ReplaySpec{}, v1alpha1.CutoverSpec{}
+	})
+	release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonStrictTimedOut
+	})
+	message := conditionOf(release, v1alpha1.ConditionSwitched).Message
+	for _, says := range []string{"version 3.1.2 projects its own events", "cutover.strictTimeout is 3s, raise it to at least 5s"} {
+		if !strings.Contains(message, says) {
+			t.Errorf("it does not say %q: %s", says, message)
+		}
+	}
+	if n := ptr.Deref(w.worker("3.1.2").Spec.Replicas, 1); n != 1 || w.recorded("does not go live yet") {
+		t.Errorf("it was tried: there are to be %d workers", n)
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Cutover.StrictTimeout = &metav1.Duration{Duration: 20 * time.Second}
+	})
+	w.until("live", isLive("3.2.0"))
 }

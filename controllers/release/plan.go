@@ -153,14 +153,15 @@ func (p *plan) carriedOver(latest *plan, spec *v1alpha1.NawhasReleaseSpec) (bool
 	if latest == nil || latest.Version == p.Version {
 		return false, nil
 	}
-	other := latest.current(spec)
-	other.Version = p.Version
+	other, own := latest.current(spec), p.current(spec)
+	// What is run before a version makes way is no version's own.
+	other.Version, other.Replay.Drained = own.Version, own.Replay.Drained
 	asOther, err := other.encode()
 	if err != nil {
 		return false, err
 	}
-	own, err := p.current(spec).encode()
-	return asOther == own, err
+	asOwn, err := own.encode()
+	return asOther == asOwn, err
 }
 
 func (p *plan) encode() (string, error) {

@@ -91,9 +91,9 @@ func (r *resting) waits(name types.NamespacedName) bool {
 
 // rests reports whether a pass left nothing to do that only looking at the
 // databases again could show. A version that is being removed, or one that could
-// still append besides the live one, is something to do.
+// still append besides the live one or has not finished, is something to do.
 func (s *scope) rests(way outcome) bool {
-	if !way.rests && (!way.passed || way.again > 0) || s.outdated {
+	if !way.rests && (!way.passed || way.again > 0) || s.outdated || s.draining {
 		return false
 	}
 	live := s.live()

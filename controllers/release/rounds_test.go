@@ -134,6 +134,48 @@ func TestWhoCannotBeReleasedInRoundsIsTold(t *testing.T) {
 	}
 }
 
+// Who waits to go live, or was live before, may have been joined by somebody meanwhile
+// whose events it would never project.
+func TestWhoeverMayAppendMeanwhileKeepsItFromGoingLive(t *testing.T) {
+	w := withRounds(t, 3)
+	w.newRelease(inRounds, func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Mode = v1alpha1.PromotionManual })
+	w.until("ready", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonAwaitingApproval
+	})
+	shared := "shared_" + w.source
+	w.super("CREATE ROLE %s LOGIN", shared)
+	joins := func() { postgres.Exec(t, w.sourceDatabase, "GRANT INSERT ON stored_events TO "+shared) }
+	leaves := func() { postgres.Exec(t, w.sourceDatabase, "REVOKE INSERT ON stored_events FROM "+shared) }
+	refused := func(live string) {
+		t.Helper()
+		release := w.until("refused", func(r *v1alpha1.NawhasRelease) bool {
+			return conditionOf(r, v1alpha1.ConditionSwitched).Reason == v1alpha1.ReasonOthersCanAppend
+		})
+		w.settle()
+		if message := conditionOf(release, v1alpha1.ConditionSwitched).Message; w.get().Status.Live != live || !strings.Contains(message, shared) {
+			t.Errorf("live is %q, it says %s", w.get().Status.Live, message)
+		}
+	}
+	joins()
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.1.2" })
+	refused("")
+	leaves()
+	w.until("live", isLive("3.1.2"))
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Version, r.Spec.Promotion.Approved = "3.2.0", "3.2.0" })
+	w.until("live", isLive("3.2.0"))
+	w.settle()
+	joins()
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Version, r.Spec.Promotion.Approved = "3.1.2", "3.1.2" })
+	refused("3.2.0")
+
+	// One that fails does not stay for that.
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Version = "3.2.0" })
+	w.settle()
+	w.kubelet.wait(5 * time.Second)
+	w.fails("3.2.0")
+	w.until("sent back", func(r *v1alpha1.NawhasRelease) bool { return r.Status.Live == "3.1.2" })
+}
+
 // ofRounds are side effects that no other releases have: on the windows, on the
 // Jobs of rounds, and on what the ledger says of both.
 var ofRounds = regexp.MustCompile(`round|window|drained|checkpoints`)

@@ -44,6 +44,9 @@ type scope struct {
 	// outdated says that the ledger may know of a switch that this pass does not:
 	// nothing is to be put back then.
 	outdated bool
+	// draining says that a predecessor of the live version, or who was there before, has
+	// still to be fenced off although the stages are busy with its successor.
+	draining bool
 	// existing are the databases that the server has, by name.
 	existing map[string]bool
 	// appenders are the app roles that can append to the log.

@@ -106,6 +106,51 @@ func (r *Reconciler) convergeScaled(ctx context.Context, s *scope, wanted *appsv
 	return r.converge(ctx, s, wanted, existing)
 }
 
+// wakeExclusive starts the exclusive workloads of a live version again that a switch
+// stopped which then came to nothing. Nothing but their size is changed.
+func (r *Reconciler) wakeExclusive(ctx context.Context, s *scope, v *ledger.Version) error {
+	p, ok := s.plans[v.Version]
+	if !ok {
+		return planMissing(v)
+	}
+	for i := range p.Workloads {
+		workload := &p.Workloads[i]
+		wanted := s.size(v, workload).replicas
+		if !workload.Exclusive || !s.mayRun(v, workload) || wanted == 0 {
+			continue
+		}
+		deployment, err := r.deploymentOf(ctx, s, v, workload)
+		if err != nil {
+			return err
+		}
+		if deployment == nil || ptr.Deref(deployment.Spec.Replicas, 1) > 0 {
+			continue
+		}
+		if err := r.resize(ctx, s, deployment, wanted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deploymentOf is the Deployment of a version's workload as it is now, nil when
+// there is none.
+func (r *Reconciler) deploymentOf(ctx context.Context, s *scope, v *ledger.Version, workload *v1alpha1.Workload) (*appsv1.Deployment, error) {
+	name := objectName(s.release.Name, workload.Name, v.Version)
+	existing := &appsv1.Deployment{}
+	err := r.find(ctx, client.ObjectKey{Namespace: s.release.Namespace, Name: name}, existing)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read Deployment %s: %w", name, err)
+	case !s.owns(existing):
+		return nil, &foreignObjectError{kind: "Deployment", name: name}
+	}
+	existing.TypeMeta = deploymentType
+	return existing, nil
+}
+
 // resize writes the number of pods, and nothing else, for sizeManager.
 func (r *Reconciler) resize(ctx context.Context, s *scope, d *appsv1.Deployment, replicas int32) error {
 	data, err := json.Marshal(map[string]any{

@@ -69,6 +69,9 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if problem := unsound(s.target); problem != nil {
 		return *problem, nil
 	}
+	if problem := s.unsuitableNow(); problem != nil {
+		return *problem, nil
+	}
 	if s.awaitsApproval() {
 		return s.atRestIfFollowed(waiting(v1alpha1.ReasonAwaitingApproval, fmt.Sprintf("version %s is ready; set spec.promotion.approved to %q to let it go live", s.target.Version, s.target.Version), pollSlow)), nil
 	}

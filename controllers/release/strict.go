@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -23,6 +26,9 @@ const (
 	lockPause = 300 * time.Millisecond
 	// strictRetry is when a switch that timed out is tried again.
 	strictRetry = 30 * time.Second
+	// leastForPods is the least time in which a pod starts or ends; the API asks for it
+	// with replay.strategy Rounds.
+	leastForPods = 5 * time.Second
 	// reachPause is between two looks at the candidate's checkpoint.
 	reachPause = 5 * time.Millisecond
 )
@@ -43,6 +49,9 @@ func (e *stillAppends) Error() string {
 // later.
 func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, error) {
 	v := s.target
+	if problem := s.tooLittleTime(); problem != nil {
+		return *problem, nil
+	}
 	if v.NotBefore != nil && s.now.Before(*v.NotBefore) {
 		return waiting(v1alpha1.ReasonStrictTimedOut, fmt.Sprintf("the switch to version %s could not be done within cutover.strictTimeout; tried again at %s",
 			v.Version, v.NotBefore.UTC().Format(time.TimeOnly+" MST")), v.NotBefore.Sub(s.now)), nil
@@ -64,11 +73,32 @@ func (st switchStage) takeStrictly(ctx context.Context, s *scope) (outcome, erro
 	case refused:
 		return blocked(v1alpha1.ReasonOthersCanAppend, still.Error(), pollSlow), nil
 	case errors.Is(err, errRoundFailed), errors.Is(err, errUnderWay):
-		return st.postpone(ctx, s, err.Error())
+		result, postponeErr := st.postpone(ctx, s, err.Error())
+		return result, errors.Join(postponeErr, attempt.forget(ctx))
 	case ctx.Err() == nil && (bounded.Err() != nil || errors.Is(err, eventlog.ErrWritersBusy)):
 		return st.postpone(ctx, s, fmt.Sprintf("writes would have waited longer than %s: %s", limit, attempt.waitedFor))
 	}
 	return outcome{}, err
+}
+
+// tooLittleTime says so when pods must start or end while writers wait, and the spec
+// leaves no time for that: with replay.strategy Follow it asks for none, but the version
+// that makes way may project its own events. Nobody is let wait in vain.
+func (s *scope) tooLittleTime() *outcome {
+	live, limit := s.live(), s.strictLimit()
+	if live == nil || !bySelf(live) || limit >= leastForPods || s.plans[s.target.Version].inRounds() || !s.plans[live.Version].leavesWork() {
+		return nil
+	}
+	result := blocked(v1alpha1.ReasonStrictTimedOut, fmt.Sprintf(
+		"version %s projects its own events: what it has yet to project is waited for while nobody can append, and its exclusive workloads end; "+
+			"cutover.strictTimeout is %s, raise it to at least %s, better 20s", live.Version, limit, leastForPods), 0)
+	return &result
+}
+
+// leavesWork reports whether a version that projects its own events may have some left
+// that pods must be waited for.
+func (p *plan) leavesWork() bool {
+	return p != nil && (p.Replay.Drained != nil || slices.ContainsFunc(p.Workloads, func(w v1alpha1.Workload) bool { return w.Exclusive }))
 }
 
 // postpone has writers wait no more for a while, which begins now: the attempt may
@@ -89,6 +119,12 @@ type strictSwitch struct {
 	limit time.Duration
 	// waitedFor says what it waits for, should its time be over.
 	waitedFor string
+	// looked says that it has looked for the Job that drains since it locked the log,
+	// and stale is the one that had ended by then.
+	looked bool
+	stale  types.UID
+	// drainedBy is the Job that found nothing left to project.
+	drainedBy *batchv1.Job
 }
 
 // untilDone queues for the log again and again, because transactions that are
@@ -117,6 +153,7 @@ func (a *strictSwitch) once(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		a.looked, a.stale, a.drainedBy = false, "", nil
 		if err := a.letThemComplete(ctx, tx); err != nil {
 			return err
 		}

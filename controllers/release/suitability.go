@@ -33,6 +33,25 @@ func (s *scope) unsuitable(v *ledger.Version) *outcome {
 	return nil
 }
 
+// unsuitableNow says why a target that was built in rounds cannot go live: since it was
+// asked first, while it was built, it may have waited for days, or have been live before.
+//
+// A version that fails is sent back all the same. It is no better off by staying: who
+// else appends does so beside it as well, and Fenced goes on naming them. The variables
+// of a version that was live are those with which it was built.
+func (s *scope) unsuitableNow() *outcome {
+	if !s.plans[s.target.Version].inRounds() || s.isSentBackTo(s.target) {
+		return nil
+	}
+	return s.unsuitable(s.target)
+}
+
+// isSentBackTo reports whether the live version fails and is to make way for this one.
+func (s *scope) isSentBackTo(v *ledger.Version) bool {
+	live := s.live()
+	return live != nil && live.Held != nil && live.Held.ReturnTo == v.Version
+}
+
 // outsiders are all that can append to the log, but for this release's versions,
 // the operator's own accounts and superusers. Those of another release are: they
 // project into databases of their own. While nothing is live, the roles from before

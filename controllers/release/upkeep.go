@@ -117,10 +117,12 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	live := s.live()
 	keep.switching = live != nil && !live.Passed(v1alpha1.ConditionSwitched)
 	need := needsOf(v, target, keep, isRecent(v, s.versions, keep.warm), s.now)
-	if !s.strayed(v) {
-		if err := r.run(ctx, s, v, need); err != nil {
-			return err
-		}
+	bring := func() error { return r.run(ctx, s, v, need) }
+	if s.strayed(v) {
+		bring = func() error { return r.wakeExclusive(ctx, s, v) }
+	}
+	if err := bring(); err != nil {
+		return err
 	}
 	isAwaited := v == target && v.Role == ledger.Warm && s.awaitsApproval()
 	if need.preview || isAwaited {
@@ -166,7 +168,8 @@ func (r *Reconciler) run(ctx context.Context, s *scope, v *ledger.Version, need 
 
 // strayed reports whether a live version's database is not where the spec says:
 // spec.databases leads to another server, or somebody dropped it. What runs may
-// still have it, and is left alone until another version has taken over.
+// still have it, and is left alone until another version has taken over, but for
+// what a switch stopped that came to nothing.
 func (s *scope) strayed(v *ledger.Version) bool {
 	return v.Role == ledger.Live && v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]
 }
@@ -190,15 +193,24 @@ func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) 
 }
 
 // fenceOthers goes on with the fence of a live version's predecessors when the
-// stages are busy with its successor.
+// stages are busy with its successor, until they have fenced these off for it or its
+// successor's fence does. That it is passed is the stages' word.
 func (r *Reconciler) fenceOthers(ctx context.Context, s *scope, live *ledger.Version) error {
+	st, fenced := fenceStage{r}, live.Passed(v1alpha1.ConditionFenced)
 	for _, v := range s.versions {
-		if v == live || v == s.target || !s.canAppend(v) {
+		if v == live || v == s.target || fenced && !s.canAppend(v) {
 			continue
 		}
-		if _, err := (fenceStage{r}).fence(ctx, s, v); err != nil {
+		result, err := st.fence(ctx, s, v)
+		if err != nil {
 			return err
 		}
+		s.draining = s.draining || !result.passed
 	}
-	return nil
+	if fenced || !live.Passed(v1alpha1.ConditionSwitched) {
+		return nil
+	}
+	result, err := st.fenceFormer(ctx, s)
+	s.draining = s.draining || !result.passed
+	return err
 }
