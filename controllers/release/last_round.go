@@ -78,7 +78,7 @@ func (a *strictSwitch) completesLater() bool {
 	if live := a.live(); live != nil {
 		return bySelf(live)
 	}
-	return len(a.release.Spec.Source.FormerRoles) > 0
+	return len(a.release.Spec.Source.FormerRoles) > 0 && a.plans[a.target.Version].inRounds()
 }
 
 // stopExclusive ends the live version's exclusive workloads, and reports whether

@@ -127,6 +127,15 @@ func TestTheFirstVersionTakesOverFromWhatWasThereBefore(t *testing.T) {
 				r.Spec.Promotion.Mode = v1alpha1.PromotionManual
 			})
 			before := w.connect(former, "secret", w.sourceDatabase)
+			if name == "in rounds" {
+				release := w.until("told", func(r *v1alpha1.NawhasRelease) bool {
+					return conditionOf(r, v1alpha1.ConditionReplayed).Reason == v1alpha1.ReasonMissingRights
+				})
+				if message := conditionOf(release, v1alpha1.ConditionReplayed).Message; !strings.Contains(message, former) || !strings.Contains(message, "GRANT pg_read_all_stats TO \""+w.source) {
+					t.Errorf("it says %s", message)
+				}
+				w.super("GRANT pg_read_all_stats TO %s", w.source)
+			}
 			w.until("ready", func(r *v1alpha1.NawhasRelease) bool {
 				_, err := before.Exec(t.Context(), appendStored)
 				w.must(err)

@@ -54,7 +54,9 @@ type scope struct {
 	// writers are all that can, and neighbours the roles of other releases.
 	writers    eventlog.Writers
 	neighbours []string
-	head       int64
+	// unseen are former roles whose statements the source's account may not see.
+	unseen []string
+	head   int64
 	// past is where the log ended a moment ago, head until that is known.
 	past int64
 
@@ -149,6 +151,9 @@ func (s *scope) gatherWriters(ctx context.Context) error {
 		return err
 	}
 	if s.writers, err = s.log.Writers(ctx, s.sourcePool); err != nil {
+		return err
+	}
+	if s.unseen, err = s.unseenFormerRoles(ctx); err != nil {
 		return err
 	}
 	s.neighbours, err = s.ledger.Neighbours(ctx)

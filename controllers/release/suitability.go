@@ -1,10 +1,12 @@
 package release
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -25,12 +27,36 @@ func (s *scope) unsuitable(v *ledger.Version) *outcome {
 				"Take their right (REVOKE INSERT ON … FROM …, or another owner of the table) and let their pods run as workloads of this release", strings.Join(others, ", ")), pollSlow)
 		return &result
 	}
+	if len(s.unseen) > 0 {
+		result := blocked(v1alpha1.ReasonMissingRights, fmt.Sprintf(
+			"nobody could tell whether %s has completed what it appended before the first version takes over: the account of the source does not see its statements. "+
+				"Run GRANT pg_read_all_stats TO %s as an administrator", strings.Join(s.unseen, ", "), pgx.Identifier{s.source.config.User}.Sanitize()), pollSlow)
+		return &result
+	}
 	if containers := overriding(s.plans[v.Version]); len(containers) > 0 {
 		result := blocked(v1alpha1.ReasonUnsuitable, fmt.Sprintf(
 			"%s set %s, which an application may prefer to the connection that it is given: take it away, or set it to \"\"", strings.Join(containers, ", "), overridden), pollSlow)
 		return &result
 	}
 	return nil
+}
+
+// unseenFormerRoles are those from before there was a release whose statements the
+// source's account may not see, while that matters: see [strictSwitch.letThemComplete].
+func (s *scope) unseenFormerRoles(ctx context.Context) ([]string, error) {
+	if s.live() != nil || len(s.log.Table().Updated) == 0 || len(s.release.Spec.Source.FormerRoles) == 0 {
+		return nil, nil
+	}
+	rows, err := s.sourcePool.Query(ctx, `SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1)
+		AND NOT pg_has_role(oid, 'USAGE') AND NOT pg_has_role('pg_read_all_stats', 'USAGE') ORDER BY 1`, s.release.Spec.Source.FormerRoles)
+	if err != nil {
+		return nil, fmt.Errorf("read whose statements can be seen: %w", err)
+	}
+	unseen, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read whose statements can be seen: %w", err)
+	}
+	return unseen, nil
 }
 
 // unsuitableNow says why a target that was built in rounds cannot go live: since it was
