@@ -83,6 +83,14 @@ func TestRetryOfWhatNoDeletedJobWouldMend(t *testing.T) {
 	}
 }
 
+// A pod that cannot start has not failed: its Job is made anew by spec.retry, and
+// not by a deletion.
+func TestRetryOfAStepThatCannotStart(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("failed", failing(v1alpha1.ConditionVerified, v1alpha1.ReasonPodFailing))
+	r.run("retry").expect(t, 0, "version 3.2.0 is tried again (spec.retry is 1)")
+}
+
 // A version that was live before is not built anew, whatever spec.retry is.
 func TestRetryOfAFailedRoundThatNobodyCanMend(t *testing.T) {
 	r := newRoom(t)

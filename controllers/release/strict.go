@@ -208,7 +208,7 @@ func (a *strictSwitch) catchUp(ctx context.Context, tx pgx.Tx, head int64) error
 			}
 		}
 		if applied && !drained {
-			a.waitedFor = "not all is projected that was appended (replay.drained)"
+			a.waitedFor = "not all is projected that was appended (replay.drained); if its command needs that long when there is nothing to do, raise cutover.strictTimeout"
 		}
 		if applied && drained {
 			if stopped, err := a.stopExclusive(ctx); err != nil || stopped {

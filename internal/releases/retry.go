@@ -50,7 +50,7 @@ func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, tr
 }
 
 // needsRetry reports whether only a raised spec.retry lets the wanted version go
-// on: no Job of it failed that could be made anew.
+// on: no Job of it failed that could be deleted.
 func needsRetry(release *v1alpha1.NawhasRelease) bool {
 	wanted := versionOf(release, release.Spec.Version)
 	if release.Spec.Abort == release.Spec.Version || wanted != nil && wanted.Held != "" {
@@ -63,8 +63,19 @@ func needsRetry(release *v1alpha1.NawhasRelease) bool {
 		}
 		// A version that was live before is not built anew.
 		return condition.Reason == v1alpha1.ReasonEvidenceRefused ||
-			condition.Reason == v1alpha1.ReasonRoundFailed && wanted.Role == v1alpha1.RoleCandidate
+			condition.Reason == v1alpha1.ReasonRoundFailed && wanted.Role == v1alpha1.RoleCandidate ||
+			cannotStart(release, condition)
 	})
+}
+
+// cannotStart reports whether a stage waits for the pod of a step that does not
+// start, other than a round's. It has not failed, and so has no Job to delete.
+func cannotStart(release *v1alpha1.NawhasRelease, stage *metav1.Condition) bool {
+	if stage.Reason != v1alpha1.ReasonPodFailing && stage.Reason != v1alpha1.ReasonImageUnavailable {
+		return false
+	}
+	inRounds := release.Spec.Replay.Strategy == v1alpha1.ReplayRounds
+	return stage.Type == v1alpha1.ConditionMigrated || stage.Type == v1alpha1.ConditionVerified || stage.Type == v1alpha1.ConditionReplayed && !inRounds
 }
 
 func (c *Cluster) deleteJob(ctx context.Context, job *batchv1.Job, try bool) (string, error) {
