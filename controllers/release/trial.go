@@ -15,7 +15,8 @@ import (
 // tryOut has the API server say what it would refuse of a version's workloads
 // and Services. The definition cannot know all of that, and at the switch, hours
 // later, it would be too late. Nothing is made, so that a node port which is
-// taken or out of range is not found: those are given out when a Service is made.
+// taken or out of range is not found: those are given out when a Service is made,
+// and so that no read waits for what was written.
 func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) error {
 	p, ok := s.plans[v.Version]
 	if !ok {
@@ -36,7 +37,7 @@ func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) er
 			objects = append(objects, renderBudget(s, workload.DisruptionBudget, deployment.Name, deployment.Labels))
 		}
 		for _, object := range objects {
-			if err := r.apply(ctx, s, object, client.DryRunAll); err != nil {
+			if err := r.apply(ctx, s, object, client.DryRunAll, client.DisableReadYourWritesConsistency); err != nil {
 				return fmt.Errorf("try workload %s: %w", workload.Name, err)
 			}
 		}
@@ -55,7 +56,7 @@ func (r *Reconciler) tryService(ctx context.Context, s *scope, wanted *corev1.Se
 	existing := &corev1.Service{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if apierrors.IsNotFound(err) {
-		return r.Client.Create(ctx, wanted, client.FieldOwner(FieldManager), client.DryRunAll)
+		return r.Client.Create(ctx, wanted, client.FieldOwner(FieldManager), client.DryRunAll, client.DisableReadYourWritesConsistency)
 	}
 	if err != nil {
 		return err
@@ -65,5 +66,5 @@ func (r *Reconciler) tryService(ctx context.Context, s *scope, wanted *corev1.Se
 	if equality.Semantic.DeepEqual(existing, changed) {
 		return nil
 	}
-	return r.Client.Patch(ctx, changed, client.MergeFrom(existing), client.FieldOwner(FieldManager), client.DryRunAll)
+	return r.Client.Patch(ctx, changed, client.MergeFrom(existing), client.FieldOwner(FieldManager), client.DryRunAll, client.DisableReadYourWritesConsistency)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 )
@@ -89,4 +91,19 @@ func TestTheLastOfAVariableCounts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The manager's client waits for what was written, and could not make anything of
+// what was only tried.
+func TestATrialIsNoWriteToWaitFor(t *testing.T) {
+	w := newWorld(t)
+	patient, _ := cached(t, w.namespace)
+	secrets := w.reconciler.Secrets
+	w.restart(patient)
+	w.reconciler.Secrets, w.reconciler.Live = secrets, cluster
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads[0].DisruptionBudget = &v1alpha1.DisruptionBudget{MaxUnavailable: ptr.To(intstr.FromInt32(1))}
+		r.Spec.Workloads[0].Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+	})
+	w.until("live", isLive("3.1.2"))
 }
