@@ -44,7 +44,7 @@ func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) er
 		if workload.Service == nil {
 			continue
 		}
-		if err := r.tryService(ctx, s, renderService(s, v, workload, "")); err != nil {
+		if err := r.tryService(ctx, renderService(s, v, workload, "")); err != nil {
 			return fmt.Errorf("try the Service of workload %s: %w", workload.Name, err)
 		}
 	}
@@ -52,7 +52,7 @@ func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) er
 }
 
 // tryService is what [Reconciler.convergeService] would do.
-func (r *Reconciler) tryService(ctx context.Context, s *scope, wanted *corev1.Service) error {
+func (r *Reconciler) tryService(ctx context.Context, wanted *corev1.Service) error {
 	existing := &corev1.Service{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if apierrors.IsNotFound(err) {
