@@ -87,6 +87,13 @@ func TestWhatDrainedForAnEarlierAttemptIsEnded(t *testing.T) {
 	}
 }
 
+// workers counts the pods of a version's queue.
+func (w *world) workers(version string) int {
+	var pods corev1.PodList
+	w.must(cluster.List(w.t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "queue", v1alpha1.LabelVersion: version}))
+	return len(pods.Items)
+}
+
 // From the flip on, what is queued is the new version's: the old version's worker
 // must be gone by then, and the new one's comes.
 func TestTheOldVersionsWorkerIsGoneBeforeTheFlip(t *testing.T) {
@@ -95,19 +102,14 @@ func TestTheOldVersionsWorkerIsGoneBeforeTheFlip(t *testing.T) {
 		r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
 	})
-	workers := func(version string) int {
-		var pods corev1.PodList
-		w.must(cluster.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "queue", v1alpha1.LabelVersion: version}))
-		return len(pods.Items)
-	}
-	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && workers("3.1.2") == 1 })
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && w.workers("3.1.2") == 1 })
 	w.must(w.write("3.1.2"))
 	w.release("3.2.0")
 	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool {
-		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
+		if w.selected("nawhas-api") == "3.2.0" && w.workers("3.1.2") > 0 {
 			t.Error("the old version's worker is there after the flip")
 		}
-		return isLive("3.2.0")(r) && workers("3.2.0") == 1
+		return isLive("3.2.0")(r) && w.workers("3.2.0") == 1
 	})
 	w.holdsTheLog("3.2.0")
 }
@@ -260,12 +262,7 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 		r.Spec.Workloads = append(r.Spec.Workloads, v1alpha1.Workload{Name: "queue", Exclusive: true,
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "queue", Args: []string{"work"}}}}}})
 	})
-	workers := func(version string) int {
-		var pods corev1.PodList
-		w.must(cluster.List(t.Context(), &pods, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelWorkload: "queue", v1alpha1.LabelVersion: version}))
-		return len(pods.Items)
-	}
-	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && workers("3.1.2") == 1 })
+	w.until("live with its worker", func(r *v1alpha1.NawhasRelease) bool { return isLive("3.1.2")(r) && w.workers("3.1.2") == 1 })
 	w.must(w.write("3.1.2"))
 	drained := false
 	w.update(func(r *v1alpha1.NawhasRelease) {
@@ -276,10 +273,10 @@ func TestAFollowerComesAfterAVersionThatProjectsItself(t *testing.T) {
 		if job := w.stageJob(drainedStep); job != nil && job.Labels[v1alpha1.LabelVersion] == "3.1.2" {
 			drained = drained || slices.Contains(job.Spec.Template.Spec.Containers[0].Command, "queue:empty")
 		}
-		if w.selected("nawhas-api") == "3.2.0" && workers("3.1.2") > 0 {
+		if w.selected("nawhas-api") == "3.2.0" && w.workers("3.1.2") > 0 {
 			t.Error("the old version's worker is there after the flip")
 		}
-		return isLive("3.2.0")(r) && workers("3.2.0") == 1
+		return isLive("3.2.0")(r) && w.workers("3.2.0") == 1
 	})
 	if !drained {
 		t.Error("nobody waited for the old version's queue")
