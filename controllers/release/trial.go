@@ -14,9 +14,9 @@ import (
 
 // tryOut has the API server say what it would refuse of a version's workloads
 // and Services. The definition cannot know all of that, and at the switch, hours
-// later, it would be too late. Nothing is made, so that a node port which is
-// taken or out of range is not found: those are given out when a Service is made,
-// and so that no read waits for what was written.
+// later, it would be too late. Nothing is made: no read may wait for it, and a
+// node port that is taken or out of range is not found, because those are given
+// out when a Service is made.
 func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) error {
 	p, ok := s.plans[v.Version]
 	if !ok {
