@@ -18,7 +18,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	if s.source, err = r.readConnection(ctx, s.release.Namespace, "source", spec.Source.Connection); err != nil {
 		return err
 	}
-	s.log = eventlog.New(tableOf(spec.Source.Log))
+	s.log = logOf(tableOf(spec.Source.Log))
 	s.source.log = s.log
 	if s.databases, err = r.readConnection(ctx, s.release.Namespace, "databases", spec.Databases.Connection); err != nil {
 		return err
@@ -29,6 +29,16 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope) error {
 	s.source.config.Tracer, s.databases.config.Tracer = s.visit.source.config.Tracer, s.visit.databases.config.Tracer
 	s.sourcePool, s.databasesPool = s.visit.source.pool, s.visit.databases.pool
 	return nil
+}
+
+// defaultLog is shared by all releases whose source says nothing else.
+var defaultLog = eventlog.New(eventlog.DefaultTable())
+
+func logOf(table eventlog.Table) *eventlog.Log {
+	if table.IsDefault() {
+		return defaultLog
+	}
+	return eventlog.New(table)
 }
 
 // check finds what makes the servers unsuitable, before anything is written to

@@ -52,7 +52,7 @@ func (r *Reconciler) readConnection(ctx context.Context, namespace, field string
 			return nil, err
 		}
 	}
-	conn, err := parseConnection(string(text), ca)
+	conn, err := r.Secrets.connection(client.ObjectKey{Namespace: namespace, Name: spec.SecretKeyRef.Name}, string(text), ca)
 	if err != nil {
 		return nil, &connectionError{fmt.Sprintf("key %q of Secret %q (%s.connection) %v", spec.SecretKeyRef.Key, spec.SecretKeyRef.Name, field, err)}
 	}
@@ -108,6 +108,13 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 	// A server that does not answer must not hold up a pass for long.
 	config.ConnectTimeout = connectTimeout
 	return &connection{url: parsed, ca: ca, config: config}, nil
+}
+
+// copied is the connection for one that adds to it: a tracer, the log.
+func (c *connection) copied() *connection {
+	own := *c
+	own.config = c.config.Copy()
+	return &own
 }
 
 // verifying is the URL with which the certificate is checked when there is an

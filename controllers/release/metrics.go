@@ -58,14 +58,14 @@ func (m *metrics) own() []prometheus.Collector {
 
 // note keeps what a release's status says now, and counts the stages that it did
 // not say before.
-func (m *metrics) note(before, after *v1alpha1.NawhasRelease) {
+func (m *metrics) note(before *v1alpha1.NawhasReleaseStatus, after *v1alpha1.NawhasRelease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := types.NamespacedName{Namespace: after.Namespace, Name: after.Name}
-	m.releases[name] = *after.Status.DeepCopy()
+	m.releases[name] = *measurable(&after.Status)
 	delete(m.measured, name)
 	known := map[string]bool{}
-	for _, version := range before.Status.Versions {
+	for _, version := range before.Versions {
 		for _, stage := range version.Stages {
 			known[version.Version+" "+stage.Name] = true
 		}
@@ -77,6 +77,23 @@ func (m *metrics) note(before, after *v1alpha1.NawhasRelease) {
 			}
 		}
 	}
+}
+
+// measurable is what metrics tell of a status: no messages, nor what proves anything.
+func measurable(status *v1alpha1.NawhasReleaseStatus) *v1alpha1.NawhasReleaseStatus {
+	kept := &v1alpha1.NawhasReleaseStatus{Live: status.Live}
+	for _, c := range status.Conditions {
+		kept.Conditions = append(kept.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason})
+	}
+	for i := range status.Versions {
+		v := &status.Versions[i]
+		found := v1alpha1.VersionStatus{Version: v.Version, Role: v.Role, Lag: v.Lag, Checkpoint: v.Checkpoint, Progress: v.Progress}
+		for _, stage := range v.Stages {
+			found.Stages = append(found.Stages, v1alpha1.StageStatus{Name: stage.Name, Duration: stage.Duration})
+		}
+		kept.Versions = append(kept.Versions, found)
+	}
+	return kept
 }
 
 // measure keeps how far the databases of a release are.

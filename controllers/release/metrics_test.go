@@ -48,7 +48,7 @@ func TestMetricsSayWhatTheStatusSays(t *testing.T) {
 		},
 	}
 	m := newMetrics()
-	m.note(release, release)
+	m.note(&release.Status, release)
 	told := scraped(t, m)
 
 	for _, want := range []string{
@@ -72,9 +72,9 @@ func TestMetricsForgetWhatIsGone(t *testing.T) {
 	release := aRelease("library", "nawhas_v")
 	release.Status.Versions = []v1alpha1.VersionStatus{{Version: "3.1.2", Role: v1alpha1.RoleLive, Lag: ptr.To[int64](7)}}
 	m := newMetrics()
-	m.note(release, release)
+	m.note(&release.Status, release)
 	release.Status.Versions[0] = v1alpha1.VersionStatus{Version: "3.2.0", Role: v1alpha1.RoleLive, Lag: ptr.To[int64](0)}
-	m.note(release, release)
+	m.note(&release.Status, release)
 	if told := scraped(t, m); strings.Contains(told, "3.1.2") || !strings.Contains(told, "3.2.0") {
 		t.Errorf("a version that is gone is told of:\n%s", told)
 	}

@@ -23,6 +23,9 @@ import (
 // FieldManager owns the fields that the operator applies.
 const FieldManager = "nawhas-operator"
 
+// releaseKind is the kind of a release.
+const releaseKind = "NawhasRelease"
+
 // maxObjectName leaves room for what Jobs and ReplicaSets add to the names of
 // their pods, within the 63 characters of a label.
 const maxObjectName = 52
@@ -61,7 +64,7 @@ func (e *foreignObjectError) Error() string {
 func (s *scope) owns(object client.Object) bool {
 	owner := metav1.GetControllerOf(object)
 	if owner != nil {
-		return owner.UID == s.release.UID || owner.Kind == "NawhasRelease" && owner.Name == s.release.Name
+		return owner.UID == s.release.UID || owner.Kind == releaseKind && owner.Name == s.release.Name
 	}
 	labels := object.GetLabels()
 	return labels["app.kubernetes.io/managed-by"] == FieldManager && labels[v1alpha1.LabelRelease] == s.release.Name

@@ -151,7 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	started := time.Now()
 	ctx, waits := withWaits(ctx)
 	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
-	before := release.DeepCopy()
+	before := release.Status.DeepCopy()
 	r.resting.rouse(request.NamespacedName)
 	r.underway.Store(request.NamespacedName, started)
 	defer func() {
@@ -168,7 +168,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if errors.Is(err, errBusy) {
 		return ctrl.Result{RequeueAfter: pollBusy}, nil
 	}
-	r.announce(s.logged(ctx), s, before.Status.Conditions)
+	r.announce(s.logged(ctx), s, before.Conditions)
 	r.metrics.note(before, release)
 	err = errors.Join(err, r.writeStatus(ctx, before, s))
 	r.metrics.passed(time.Since(started), waits.databases.sum(), waits.apiServer.sum())
@@ -344,11 +344,11 @@ func (r *Reconciler) stages() []stage {
 
 // holdOn sets the finalizer, before anything is made outside the cluster.
 func (r *Reconciler) holdOn(ctx context.Context, release *v1alpha1.NawhasRelease) error {
-	before := release.DeepCopy()
-	if !controllerutil.AddFinalizer(release, v1alpha1.Finalizer) {
+	if controllerutil.ContainsFinalizer(release, v1alpha1.Finalizer) {
 		return nil
 	}
-	status := release.Status.DeepCopy()
+	before, status := release.DeepCopy(), release.Status.DeepCopy()
+	controllerutil.AddFinalizer(release, v1alpha1.Finalizer)
 	if err := r.Client.Patch(ctx, release, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("set the finalizer of release %s: %w", release.Name, err)
 	}
@@ -356,13 +356,17 @@ func (r *Reconciler) holdOn(ctx context.Context, release *v1alpha1.NawhasRelease
 	return nil
 }
 
-func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasRelease, s *scope) error {
-	if !worthWriting(&before.Status, &s.release.Status) {
+// writeStatus sends what has changed in the status, and looks for it nowhere else.
+func (r *Reconciler) writeStatus(ctx context.Context, before *v1alpha1.NawhasReleaseStatus, s *scope) error {
+	if !worthWriting(before, &s.release.Status) {
 		return nil
 	}
-	base := s.release.DeepCopy()
-	base.Status = before.Status
-	err := r.Client.Status().Patch(ctx, s.release, client.MergeFrom(base))
+	base := client.MergeFrom(&v1alpha1.NawhasRelease{Status: *before})
+	changes, err := base.Data(&v1alpha1.NawhasRelease{Status: s.release.Status})
+	if err != nil {
+		return fmt.Errorf("compare the status of release %s: %w", s.release.Name, err)
+	}
+	err = r.Client.Status().Patch(ctx, s.release, client.RawPatch(base.Type(), changes))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status of release %s: %w", s.release.Name, err)
 	}

@@ -265,5 +265,5 @@ func (s *scope) onDatabases(err error) error {
 }
 
 func (s *scope) owner() metav1.OwnerReference {
-	return *metav1.NewControllerRef(s.release, v1alpha1.GroupVersion.WithKind("NawhasRelease"))
+	return *metav1.NewControllerRef(s.release, v1alpha1.GroupVersion.WithKind(releaseKind))
 }

@@ -20,8 +20,18 @@ type Secrets struct {
 	Cached, Metadata, Live client.Reader
 
 	mu   sync.Mutex
-	read map[types.NamespacedName]*corev1.Secret
+	read map[types.NamespacedName]*readSecret
 }
+
+// readSecret is a Secret that was read, and what its connection strings say, each
+// with the authority that was read with it: all releases of a server name one Secret,
+// and each pass asks for it.
+type readSecret struct {
+	*corev1.Secret
+	connections map[connectionText]*connection
+}
+
+type connectionText struct{ text, ca string }
 
 // Own reads a Secret that the operator made, or finds that the name is taken.
 func (s *Secrets) Own(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
@@ -34,7 +44,7 @@ func (s *Secrets) Own(ctx context.Context, key client.ObjectKey) (*corev1.Secret
 }
 
 // Named reads a Secret that a release names. What was read is kept until the
-// Secret changes.
+// Secret changes; it is shared, and must not be changed.
 func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
 	if s.Metadata == nil {
 		secret := &corev1.Secret{}
@@ -47,17 +57,36 @@ func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secr
 		return &corev1.Secret{}, err
 	}
 	if kept := s.kept(key); kept != nil && kept.UID == known.UID && kept.ResourceVersion == known.ResourceVersion {
-		return kept.DeepCopy(), nil
+		return kept.Secret, nil
 	}
 	secret := &corev1.Secret{}
 	if err := s.Live.Get(ctx, key, secret); err != nil {
 		return secret, err
 	}
 	s.keep(key, secret)
-	return secret.DeepCopy(), nil
+	return secret, nil
 }
 
-func (s *Secrets) kept(key types.NamespacedName) *corev1.Secret {
+// connection takes a connection string apart, once for each Secret that was read.
+func (s *Secrets) connection(key types.NamespacedName, text string, ca []byte) (*connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept, of := s.read[key], connectionText{text, string(ca)}
+	if kept != nil && kept.connections[of] != nil {
+		return kept.connections[of].copied(), nil
+	}
+	conn, err := parseConnection(text, ca)
+	if kept == nil || err != nil {
+		return conn, err
+	}
+	if kept.connections == nil {
+		kept.connections = map[connectionText]*connection{}
+	}
+	kept.connections[of] = conn
+	return conn.copied(), nil
+}
+
+func (s *Secrets) kept(key types.NamespacedName) *readSecret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.read[key]
@@ -67,10 +96,10 @@ func (s *Secrets) keep(key types.NamespacedName, secret *corev1.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.read == nil {
-		s.read = map[types.NamespacedName]*corev1.Secret{}
+		s.read = map[types.NamespacedName]*readSecret{}
 	}
 	secret.ManagedFields, secret.Annotations = nil, nil
-	s.read[key] = secret
+	s.read[key] = &readSecret{Secret: secret}
 }
 
 func (s *Secrets) forget(key types.NamespacedName) {

@@ -67,7 +67,7 @@ type server struct {
 func newServer(c *connection, places int, next pgx.QueryTracer) (*server, error) {
 	s := &server{key: c.digest(), config: c.config.Copy(), places: places, log: c.log}
 	if s.log == nil {
-		s.log = eventlog.New(eventlog.DefaultTable())
+		s.log = defaultLog
 	}
 	s.config.Tracer = &answers{server: s, next: next}
 	// A few dozen statements are asked again and again. The caches of a connection

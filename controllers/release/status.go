@@ -122,6 +122,9 @@ func summaryOf(stage ledger.Stage) string {
 // not. A checkpoint that moved on is no news by itself, nor is its audit: they
 // move with every event.
 func worthWriting(before, after *v1alpha1.NawhasReleaseStatus) bool {
+	if equality.Semantic.DeepEqual(before, after) {
+		return false
+	}
 	before, after = before.DeepCopy(), after.DeepCopy()
 	for _, status := range []*v1alpha1.NawhasReleaseStatus{before, after} {
 		for i := range status.Versions {

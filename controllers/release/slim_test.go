@@ -1,11 +1,16 @@
 package release
 
 import (
+	"strconv"
+	"strings"
 	"testing"
+	"unsafe"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -30,7 +35,7 @@ func aJob() (*batchv1.Job, *plan, *ledger.Version, step) {
 
 func slimmed(t *testing.T, job *batchv1.Job) *batchv1.Job {
 	t.Helper()
-	kept, err := slimJob(job.DeepCopy())
+	kept, err := (&slimmer{}).job(job.DeepCopy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func TestAPodInTheCacheIsJudgedAsThePodIs(t *testing.T) {
 			Labels:          map[string]string{v1alpha1.LabelRelease: "nawhas", v1alpha1.LabelVersion: "3.1.2", v1alpha1.LabelWorkload: "api", "app": "api"},
 			Annotations:     map[string]string{v1alpha1.AnnotationDrained: "1", "note": "long"},
 			OwnerReferences: []metav1.OwnerReference{{UID: "2"}}}}
-		kept, err := slimPod(pod.DeepCopy())
+		kept, err := (&slimmer{}).pod(pod.DeepCopy())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +110,7 @@ func TestASliceInTheCacheLeadsWhereTheSliceDoes(t *testing.T) {
 		endpoint.Addresses, endpoint.NodeName = []string{"10.0.0.1"}, ptr.To("node")
 		slice := discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{endpoint}, Ports: []discoveryv1.EndpointPort{{Port: ptr.To(int32(80))}},
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{discoveryv1.LabelServiceName: "nawhas-api", v1alpha1.LabelRelease: "nawhas", "team": "library"}}}
-		kept, err := slimSlice(slice.DeepCopy())
+		kept, err := (&slimmer{}).slice(slice.DeepCopy())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +128,7 @@ func TestASliceInTheCacheLeadsWhereTheSliceDoes(t *testing.T) {
 func TestWhatWasAppliedLastIsNotKept(t *testing.T) {
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}", "note": "mine"},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}}
-	kept, err := slim(service)
+	kept, err := (&slimmer{}).object(service)
 	if err != nil || len(service.Annotations) != 1 || service.ManagedFields != nil || kept != any(service) {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
@@ -133,7 +138,7 @@ func TestWhatWasAppliedLastIsNotKept(t *testing.T) {
 func TestOfAServiceItIsKeptWhatTheOperatorWrote(t *testing.T) {
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}, {Manager: FieldManager}, {Manager: FieldManager, Subresource: "status"}}}}
-	kept, err := slimService(service)
+	kept, err := (&slimmer{}).service(service)
 	if err != nil || len(service.Annotations) != 0 || len(service.ManagedFields) != 1 || service.ManagedFields[0].Manager != FieldManager || kept != any(service) {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
@@ -142,12 +147,60 @@ func TestOfAServiceItIsKeptWhatTheOperatorWrote(t *testing.T) {
 func TestOfSecretsOnlyThatTheyChangedIsKept(t *testing.T) {
 	secret := secretMetadata()
 	secret.ObjectMeta = metav1.ObjectMeta{Namespace: "a", Name: "b", UID: "c", ResourceVersion: "d", Annotations: map[string]string{"last-applied": "password"}}
-	kept, err := slimMetadata(secret)
+	kept, err := (&slimmer{}).existence(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	slim := kept.(*metav1.PartialObjectMetadata)
 	if slim.Annotations != nil || slim.Name != "b" || slim.Namespace != "a" || slim.UID != "c" || slim.ResourceVersion != "d" {
 		t.Errorf("kept %+v", slim)
+	}
+}
+
+func TestTextsOfManyObjectsAreKeptOnce(t *testing.T) {
+	small := &slimmer{}
+	decoded := func(name string) *appsv1.Deployment {
+		text := func(s string) string { return strings.Clone(s) }
+		return &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: text("library"), Labels: map[string]string{text(v1alpha1.LabelVersion): text("3.1.2")},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: text("v1"), Kind: text(releaseKind), Name: text("nawhas"), UID: types.UID(text("1"))}}},
+			Spec: appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Env: []corev1.EnvVar{
+				{Name: text("NAWHAS_DATABASE_URL"), ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{Key: text("NAWHAS_DATABASE_URL")}}}}}}}}},
+		}
+	}
+	texts := func(d *appsv1.Deployment) []string {
+		variable, owner := d.Spec.Template.Spec.Containers[0].Env[0], d.OwnerReferences[0]
+		all := []string{d.Namespace, d.Labels[v1alpha1.LabelVersion], owner.APIVersion, owner.Kind, owner.Name, string(owner.UID), variable.Name, variable.ValueFrom.SecretKeyRef.Key}
+		for label := range d.Labels {
+			all = append(all, label)
+		}
+		return all
+	}
+	one, other := decoded("api"), decoded("follower")
+	wanted := other.DeepCopy()
+	for _, d := range []*appsv1.Deployment{one, other} {
+		if _, err := small.deployment(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !equality.Semantic.DeepEqual(other, wanted) {
+		t.Errorf("it says something else now: %+v", other)
+	}
+	for i, text := range texts(one) {
+		if unsafe.StringData(text) != unsafe.StringData(texts(other)[i]) {
+			t.Errorf("%q is kept twice", text)
+		}
+	}
+}
+
+func TestTextsAreNotKeptForEver(t *testing.T) {
+	small := &slimmer{}
+	for i := range mostTexts + 10 {
+		if text := strconv.Itoa(i); small.shared(text) != text {
+			t.Fatalf("%q became another text", text)
+		}
+	}
+	if len(small.texts) > mostTexts {
+		t.Errorf("%d texts are kept", len(small.texts))
 	}
 }
