@@ -24,8 +24,9 @@ type operator struct {
 	metrics, health, profiles string
 }
 
-// environment is what config/manager gives the operator.
-var environment = []string{"GOMEMLIMIT=135MiB", "GOGC=50"}
+// environment is what config/manager gives the operator, and what it does not give
+// although the benchmark's other programs have it.
+var environment = []string{"GOMEMLIMIT=120MiB", "GOGC=100"}
 
 func startOperator(ctx context.Context, program, kubeconfig, out string) (*operator, error) {
 	metrics, err := freeAddress()

@@ -96,11 +96,11 @@ func (b *bench) tellParts(what string, before, after told) {
 	}
 }
 
-// calmPause is between two changes of releases at rest.
-const calmPause = 50 * time.Millisecond
+// calmPause is after a change that was seen, before the next one.
+const calmPause = 20 * time.Millisecond
 
-// lookAtAll changes one release after the other, so that each is looked at, and
-// judges the passes: the processors are not busy with anything else then.
+// lookAtAll changes one release after the other, each when the one before was seen,
+// and judges the passes: the processors are not busy with anything else then.
 func (b *bench) lookAtAll(ctx context.Context) error {
 	before, err := b.operator.scrape(ctx)
 	if err != nil {
@@ -108,6 +108,9 @@ func (b *bench) lookAtAll(ctx context.Context) error {
 	}
 	for i := range b.releases {
 		if err := b.change(ctx, i, `{"spec":{"retention":{"versions":4}}}`); err != nil {
+			return err
+		}
+		if err := b.watcher.awaitOne(ctx, nameOf(i), "seen", sees(4)); err != nil {
 			return err
 		}
 		select {
@@ -354,6 +357,13 @@ func (b *bench) hangOne(ctx context.Context) error {
 	return b.tellMemory("one stuck source")
 }
 
+// sees tells whether the operator has seen that so many versions are to be kept.
+func sees(versions int) func(*v1alpha1.NawhasRelease) bool {
+	return func(r *v1alpha1.NawhasRelease) bool {
+		return r.Status.ObservedGeneration == r.Generation && r.Spec.Retention.Versions != nil && int(*r.Spec.Retention.Versions) == versions
+	}
+}
+
 // react changes one release after the other whose source answers, and returns
 // the longest time in seconds until the operator had seen one.
 func (b *bench) react(ctx context.Context, window time.Duration) (float64, error) {
@@ -370,10 +380,7 @@ func (b *bench) react(ctx context.Context, window time.Duration) (float64, error
 		if err := b.change(ctx, i, fmt.Sprintf(`{"spec":{"retention":{"versions":%d}}}`, versions)); err != nil {
 			return 0, err
 		}
-		seen := func(r *v1alpha1.NawhasRelease) bool {
-			return r.Name == name && r.Status.ObservedGeneration == r.Generation && r.Spec.Retention.Versions != nil && int(*r.Spec.Retention.Versions) == versions
-		}
-		if err := b.watcher.await(ctx, 1, "seen", seen); err != nil {
+		if err := b.watcher.awaitOne(ctx, name, "seen", sees(versions)); err != nil {
 			return 0, err
 		}
 		longest = max(longest, time.Since(started).Seconds())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
@@ -87,15 +88,10 @@ func (w *watcher) connected(ctx context.Context, release, version, variable stri
 }
 
 func (w *watcher) variable(ctx context.Context, release, version, side, variable string) (string, error) {
-	var secrets corev1.SecretList
-	err := w.client.List(ctx, &secrets, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelRelease: release, v1alpha1.LabelVersion: version})
-	if err != nil {
-		return "", fmt.Errorf("read the Secrets of %s: %w", release, err)
+	secret := &corev1.Secret{}
+	name := release + "-" + strings.ReplaceAll(version, ".", "-") + "-" + side
+	if err := w.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		return "", fmt.Errorf("read the Secret for the %s side of release %s: %w", side, release, err)
 	}
-	for _, secret := range secrets.Items {
-		if len(secret.Name) > len(side) && secret.Name[len(secret.Name)-len(side):] == side {
-			return w.direct(string(secret.Data[variable])), nil
-		}
-	}
-	return "", fmt.Errorf("release %s has no Secret for the %s side of version %s", release, side, version)
+	return w.direct(string(secret.Data[variable])), nil
 }

@@ -28,11 +28,11 @@ type watcher struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	releases map[string]v1alpha1.NawhasRelease
+	releases map[string]*v1alpha1.NawhasRelease
 }
 
 func watch(ctx context.Context, c *cluster, d *databases) (*watcher, error) {
-	w := &watcher{cluster: c, databases: d, releases: map[string]v1alpha1.NawhasRelease{},
+	w := &watcher{cluster: c, databases: d, releases: map[string]*v1alpha1.NawhasRelease{},
 		programs: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[client.ObjectKey]())}
 	w.changed = sync.NewCond(&w.mu)
 	steps, err := labels.NewRequirement(v1alpha1.LabelStage, selection.Exists, nil)
@@ -73,7 +73,7 @@ func (w *watcher) noteRelease(object any) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.releases[release.Name] = *release
+	w.releases[release.Name] = release
 	w.changed.Broadcast()
 }
 
@@ -94,11 +94,16 @@ func (w *watcher) are(wanted func(*v1alpha1.NawhasRelease) bool) int {
 func (w *watcher) count(wanted func(*v1alpha1.NawhasRelease) bool) int {
 	n := 0
 	for _, release := range w.releases {
-		if wanted(&release) {
+		if wanted(release) {
 			n++
 		}
 	}
 	return n
+}
+
+// awaitOne waits until a release is as wanted.
+func (w *watcher) awaitOne(ctx context.Context, name, what string, wanted func(*v1alpha1.NawhasRelease) bool) error {
+	return w.await(ctx, 1, what, func(r *v1alpha1.NawhasRelease) bool { return r.Name == name && wanted(r) })
 }
 
 // await waits until at least n releases are as wanted.
