@@ -76,10 +76,23 @@ func (w *world) isRightlyHeld(ctx context.Context, version string) error {
 	return err
 }
 
-// rest waits until the release is where it was last asked to be. A version that
-// was sent back needs a word from people to be tried again, once.
+// rest waits until the release is where it was last asked to be, and its clients
+// are led there.
 func (w *world) rest(ctx context.Context) error {
 	last := w.plan.steps[len(w.plan.steps)-1].version
+	if err := w.comeToRest(ctx, last); err != nil {
+		return err
+	}
+	served, err := w.served(ctx)
+	if err == nil && served != last {
+		err = fmt.Errorf("version %s is live and at rest, and the Service leads to %s", last, served)
+	}
+	return err
+}
+
+// comeToRest waits until a version is live. One that was sent back needs a word from
+// people to be tried again, once.
+func (w *world) comeToRest(ctx context.Context, last string) error {
 	err := w.reaches(ctx, "at rest at "+last, func(r *v1alpha1.NawhasRelease) bool { return isLive(r, last) || isSentBack(r, last) })
 	if err != nil {
 		return err

@@ -81,7 +81,9 @@ type seen struct {
 	// able are the app roles that may append, and appending those of a transaction
 	// that has.
 	able, appending map[string]bool
-	// served is the version that the Service leads to, empty when that is not known.
+	// served is the version that the Service leads to, empty when that is not known. In
+	// mode Strict it is not asked: there the Service leads to the version that becomes
+	// live before that is committed, and for a while after an attempt that came to nothing.
 	served string
 }
 
@@ -123,13 +125,17 @@ func (o *watcher) see(ctx context.Context, conn *pgx.Conn, versions map[string]p
 	if now.appending, err = among(ctx, conn, appending, roles); err != nil {
 		return now, err
 	}
-	if o.looks.Load()%eachService == 0 {
-		found := &corev1.Service{}
-		if o.world.cluster.client.Get(ctx, client.ObjectKey{Namespace: o.world.namespace, Name: service}, found) == nil {
-			now.served = found.Spec.Selector[v1alpha1.LabelVersion]
-		}
+	if o.looks.Load()%eachService == 0 && o.world.plan.mode != v1alpha1.CutoverStrict {
+		now.served, _ = o.world.served(ctx) // the API server may be away
 	}
 	return now, nil
+}
+
+// served is the version that the Service leads to.
+func (w *world) served(ctx context.Context) (string, error) {
+	found := &corev1.Service{}
+	err := w.cluster.client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: service}, found)
+	return found.Spec.Selector[v1alpha1.LabelVersion], err
 }
 
 // judge says what is wrong, if anything is.
