@@ -27,6 +27,8 @@ type connection struct {
 	url    *url.URL
 	ca     []byte
 	config *pgx.ConnConfig
+	// said is a digest of url and ca.
+	said string
 	// log is the log that is looked after there, nil where there is none.
 	log *eventlog.Log
 }
@@ -107,13 +109,14 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 	}
 	// A server that does not answer must not hold up a pass for long.
 	config.ConnectTimeout = connectTimeout
-	return &connection{url: parsed, ca: ca, config: config}, nil
+	said := sha256.Sum256(append([]byte(parsed.String()+"\x00"), ca...))
+	return &connection{url: parsed, ca: ca, config: config, said: hex.EncodeToString(said[:])}, nil
 }
 
 // copied is the connection for one that adds to it: a tracer, the log.
 func (c *connection) copied() *connection {
-	own := *c
-	own.config = c.config.Copy()
+	own, config := *c, *c.config
+	own.config = &config
 	return &own
 }
 
@@ -174,10 +177,9 @@ func (c *connection) address() string { return net.JoinHostPort(c.host(), c.port
 
 // digest tells connections apart without revealing them, and logs at one end.
 func (c *connection) digest() string {
-	sum := sha256.New()
-	_, _ = sum.Write(append([]byte(c.url.String()+"\x00"), c.ca...))
-	if c.log != nil {
-		_, _ = sum.Write([]byte(describeLog(c.log.Table())))
+	if c.log == nil || c.log == defaultLog {
+		return c.said
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	sum := sha256.Sum256([]byte(c.said + describeLog(c.log.Table())))
+	return hex.EncodeToString(sum[:])
 }

@@ -81,17 +81,18 @@ func (m *metrics) note(before *v1alpha1.NawhasReleaseStatus, after *v1alpha1.Naw
 
 // measurable is what metrics tell of a status: no messages, nor what proves anything.
 func measurable(status *v1alpha1.NawhasReleaseStatus) *v1alpha1.NawhasReleaseStatus {
-	kept := &v1alpha1.NawhasReleaseStatus{Live: status.Live}
-	for _, c := range status.Conditions {
-		kept.Conditions = append(kept.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason})
+	kept := &v1alpha1.NawhasReleaseStatus{Live: status.Live, Conditions: make([]metav1.Condition, len(status.Conditions)),
+		Versions: make([]v1alpha1.VersionStatus, len(status.Versions))}
+	for i, c := range status.Conditions {
+		kept.Conditions[i] = metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason}
 	}
 	for i := range status.Versions {
 		v := &status.Versions[i]
-		found := v1alpha1.VersionStatus{Version: v.Version, Role: v.Role, Lag: v.Lag, Checkpoint: v.Checkpoint, Progress: v.Progress}
-		for _, stage := range v.Stages {
-			found.Stages = append(found.Stages, v1alpha1.StageStatus{Name: stage.Name, Duration: stage.Duration})
+		stages := make([]v1alpha1.StageStatus, len(v.Stages))
+		for j, stage := range v.Stages {
+			stages[j] = v1alpha1.StageStatus{Name: stage.Name, Duration: stage.Duration}
 		}
-		kept.Versions = append(kept.Versions, found)
+		kept.Versions[i] = v1alpha1.VersionStatus{Version: v.Version, Role: v.Role, Lag: v.Lag, Checkpoint: v.Checkpoint, Progress: v.Progress, Stages: stages}
 	}
 	return kept
 }

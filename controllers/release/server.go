@@ -112,6 +112,13 @@ func (s *server) enter(now time.Time) error {
 	return nil
 }
 
+// full reports whether as many passes as may are at work.
+func (s *server) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.passes >= s.places
+}
+
 func (s *server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -69,6 +69,25 @@ func (s *servers) enter(name types.NamespacedName, source, databases *connection
 	return v, nil
 }
 
+// busy reports whether a server that a release named in its last pass has no place for
+// another. Its next pass would find that out too, but not before it has read everything
+// that it needs to know the server.
+func (s *servers) busy(name types.NamespacedName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.uses[name]
+	for _, key := range []string{used.source, used.databases} {
+		named, ok := s.servers[key]
+		switch {
+		case !ok || named.silent():
+			return false // which the pass is to tell
+		case named.full():
+			return true
+		}
+	}
+	return false
+}
+
 // refusedError is a server that is not asked, because it does not answer.
 type refusedError struct{ connectFailed }
 

@@ -180,7 +180,9 @@ func (s *slimmer) pod(object any) (any, error) {
 	pod.Spec = corev1.PodSpec{}
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPhase(s.shared(string(status.Phase))), StartTime: status.StartTime, Reason: status.Reason, Message: status.Message,
 		InitContainerStatuses: s.statuses(status.InitContainerStatuses), ContainerStatuses: s.statuses(status.ContainerStatuses)}
-	if !ended(pod) {
+	if pod.Status.Phase == corev1.PodSucceeded {
+		pod.Annotations = nil
+	} else {
 		pod.Status.Conditions = s.podConditions(status.Conditions)
 	}
 	return s.object(pod)

@@ -18,11 +18,7 @@ import (
 // node port that is taken or out of range is not found, because those are given
 // out when a Service is made.
 func (r *Reconciler) tryOut(ctx context.Context, s *scope, v *ledger.Version) error {
-	p, ok := s.plans[v.Version]
-	if !ok {
-		return planMissing(v)
-	}
-	c, err := r.loadCredentials(ctx, s, v, appSide)
+	p, c, err := r.planAndCredentials(ctx, s, v, appSide)
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,7 @@ const followerDeadline = 30
 
 // ensureFollower keeps a version's database current, or lets go of it.
 func (r *Reconciler) ensureFollower(ctx context.Context, s *scope, v *ledger.Version, follow bool) error {
-	p, ok := s.plans[v.Version]
-	if !ok {
-		return planMissing(v)
-	}
-	c, err := r.loadCredentials(ctx, s, v, ownerSide)
+	p, c, err := r.planAndCredentials(ctx, s, v, ownerSide)
 	if err != nil {
 		return err
 	}
@@ -75,11 +71,7 @@ func (s *scope) skipsUnknown(v *ledger.Version) bool {
 
 // ensureWorkloads brings a version's pods to what they should be.
 func (r *Reconciler) ensureWorkloads(ctx context.Context, s *scope, v *ledger.Version, run bool) error {
-	p, ok := s.plans[v.Version]
-	if !ok {
-		return planMissing(v)
-	}
-	c, err := r.loadCredentials(ctx, s, v, appSide)
+	p, c, err := r.planAndCredentials(ctx, s, v, appSide)
 	if err != nil {
 		return err
 	}
@@ -190,6 +182,16 @@ func pace(v, live *ledger.Version) *appsv1.RollingUpdateDeployment {
 
 func (r *Reconciler) convergeDeployment(ctx context.Context, s *scope, deployment *appsv1.Deployment) error {
 	return r.converge(ctx, s, deployment, &appsv1.Deployment{})
+}
+
+// planAndCredentials are what a version runs, and what one side of it connects with.
+func (r *Reconciler) planAndCredentials(ctx context.Context, s *scope, v *ledger.Version, side string) (*plan, *credentials, error) {
+	p, ok := s.plans[v.Version]
+	if !ok {
+		return nil, nil, planMissing(v)
+	}
+	c, err := r.loadCredentials(ctx, s, v, side)
+	return p, c, err
 }
 
 func planMissing(v *ledger.Version) error {
