@@ -29,6 +29,7 @@ func CacheOptions(namespaces []string) cache.Options {
 		DefaultNamespaces: namespaced(namespaces),
 		DefaultTransform:  small.object,
 		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.NawhasRelease{}:    {Transform: small.release},
 			&corev1.Pod{}:                {Label: selector, Transform: small.pod},
 			&batchv1.Job{}:               {Label: selector, Transform: small.job},
 			&corev1.Secret{}:             {Label: selector, Transform: small.secret},
@@ -43,9 +44,11 @@ func CacheOptions(namespaces []string) cache.Options {
 	}
 }
 
-// SecretsCacheOptions keep of all Secrets that they exist and when they changed.
+// SecretsCacheOptions keep of all other Secrets that they exist and when they changed.
 func SecretsCacheOptions(namespaces []string) cache.Options {
-	return cache.Options{DefaultNamespaces: namespaced(namespaces), DefaultTransform: (&slimmer{}).existence}
+	others, err := labels.NewRequirement(v1alpha1.LabelRelease, selection.DoesNotExist, nil)
+	utilruntime.Must(err)
+	return cache.Options{DefaultNamespaces: namespaced(namespaces), DefaultTransform: (&slimmer{}).existence, DefaultLabelSelector: labels.NewSelector().Add(*others)}
 }
 
 func namespaced(namespaces []string) map[string]cache.Config {

@@ -15,8 +15,8 @@ import (
 // Secrets in the cluster only the metadata is watched, and the contents of one
 // are read when a release names it.
 type Secrets struct {
-	// Cached knows the operator's own Secrets, Metadata knows that others exist,
-	// and Live is the API server.
+	// Cached knows the Secrets with a release's label, which are the operator's own,
+	// Metadata knows that others exist, and Live is the API server.
 	Cached, Metadata, Live client.Reader
 
 	mu   sync.Mutex
@@ -54,7 +54,12 @@ func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secr
 	known.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	if err := s.Metadata.Get(ctx, key, known); err != nil {
 		s.forget(key)
-		return &corev1.Secret{}, err
+		if !apierrors.IsNotFound(err) {
+			return &corev1.Secret{}, err
+		}
+		// It may have a release's label, although people made it.
+		secret := &corev1.Secret{}
+		return secret, s.Cached.Get(ctx, key, secret)
 	}
 	if kept := s.kept(key); kept != nil && kept.UID == known.UID && kept.ResourceVersion == known.ResourceVersion {
 		return kept.Secret, nil

@@ -71,7 +71,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, sec
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releaseOf)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(releaseOf)).
-		WatchesRawSource(source.Kind(secrets, secretMetadata(), handler.TypedEnqueueRequestsFromMapFunc(r.releasesNaming))).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.releasesNaming)).
+		WatchesRawSource(source.Kind(secrets, secretMetadata(), handler.TypedEnqueueRequestsFromMapFunc(
+			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request { return r.releasesNaming(ctx, secret) }))).
 		WatchesRawSource(r.pollers).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.settings.Concurrency,
@@ -113,7 +115,7 @@ func secretsOf(object client.Object) []string {
 	return names
 }
 
-func (r *Reconciler) releasesNaming(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
+func (r *Reconciler) releasesNaming(ctx context.Context, secret client.Object) []reconcile.Request {
 	var found v1alpha1.NawhasReleaseList
 	err := r.Client.List(ctx, &found, client.InNamespace(secret.GetNamespace()), client.MatchingFields{indexSecrets: secret.GetName()},
 		client.DisableReadYourWritesConsistency)

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -60,6 +61,27 @@ func (s *slimmer) object(object any) (any, error) {
 	return object, nil
 }
 
+// release shares what the statuses of all releases say.
+func (s *slimmer) release(object any) (any, error) {
+	release, ok := object.(*v1alpha1.NawhasRelease)
+	if !ok {
+		return object, nil
+	}
+	conditions := release.Status.Conditions
+	for i := range conditions {
+		c := &conditions[i]
+		c.Type, c.Status, c.Reason, c.Message = s.shared(c.Type), metav1.ConditionStatus(s.shared(string(c.Status))), s.shared(c.Reason), s.shared(c.Message)
+	}
+	for i := range release.Status.Versions {
+		v := &release.Status.Versions[i]
+		v.Version, v.Role, v.Image = s.shared(v.Version), v1alpha1.VersionRole(s.shared(string(v.Role))), s.shared(v.Image)
+		for j := range v.Stages {
+			v.Stages[j].Name = s.shared(v.Stages[j].Name)
+		}
+	}
+	return s.object(release)
+}
+
 // labels are all labels, or some.
 func (s *slimmer) labels(all map[string]string, keys ...string) map[string]string {
 	if all == nil {
@@ -81,6 +103,7 @@ func (s *slimmer) labels(all map[string]string, keys ...string) map[string]strin
 func (s *slimmer) owners(all []metav1.OwnerReference) []metav1.OwnerReference {
 	for i := range all {
 		owner := &all[i]
+		owner.Controller, owner.BlockOwnerDeletion = sharedBool(owner.Controller), sharedBool(owner.BlockOwnerDeletion)
 		owner.APIVersion, owner.Kind = s.shared(owner.APIVersion), s.shared(owner.Kind)
 		// A release owns many objects, and a Job one pod.
 		if owner.Kind == releaseKind {
@@ -139,13 +162,17 @@ func (s *slimmer) deployment(object any) (any, error) {
 	template.Labels = s.labels(template.Labels)
 	for i := range template.Spec.Containers {
 		container := &template.Spec.Containers[i]
-		container.Env = s.variables(container.Env)
+		container.Env = s.variables(slices.Clip(slices.Clone(container.Env)))
 		container.TerminationMessagePath, container.Image = s.shared(container.TerminationMessagePath), s.shared(container.Image)
 	}
-	if d.Spec.Selector != nil {
-		d.Spec.Selector.MatchLabels = s.labels(d.Spec.Selector.MatchLabels)
+	slimmed, err := s.object(d)
+	if maps.Equal(d.Labels, template.Labels) {
+		d.Labels = template.Labels
 	}
-	return s.object(d)
+	if selector := d.Spec.Selector; selector != nil && maps.Equal(selector.MatchLabels, template.Labels) {
+		selector.MatchLabels = template.Labels
+	}
+	return slimmed, err
 }
 
 // slice drops what only nodes need: addresses, ports, zones.
@@ -233,6 +260,19 @@ func (s *slimmer) job(object any) (any, error) {
 		return c.Type != batchv1.JobComplete && c.Type != batchv1.JobFailed
 	})))
 	return s.object(job)
+}
+
+var yes, no = true, false
+
+// sharedBool is a value of which there is one copy, too.
+func sharedBool(value *bool) *bool {
+	switch {
+	case value == nil:
+		return nil
+	case *value:
+		return &yes
+	}
+	return &no
 }
 
 // only keeps some keys.

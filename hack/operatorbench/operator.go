@@ -26,7 +26,7 @@ type operator struct {
 
 // environment is what config/manager gives the operator, and what it does not give
 // although the benchmark's other programs have it.
-var environment = []string{"GOMEMLIMIT=120MiB", "GOGC=100"}
+var environment = []string{"GOMEMLIMIT=130MiB", "GOGC=100"}
 
 func startOperator(ctx context.Context, program, kubeconfig, out string) (*operator, error) {
 	metrics, err := freeAddress()
