@@ -70,7 +70,7 @@ func (s *slimmer) release(object any) (any, error) {
 	conditions := release.Status.Conditions
 	for i := range conditions {
 		c := &conditions[i]
-		c.Type, c.Status, c.Reason, c.Message = s.shared(c.Type), metav1.ConditionStatus(s.shared(string(c.Status))), s.shared(c.Reason), s.shared(c.Message)
+		c.Type, c.Status, c.Reason = s.shared(c.Type), metav1.ConditionStatus(s.shared(string(c.Status))), s.shared(c.Reason)
 	}
 	for i := range release.Status.Versions {
 		v := &release.Status.Versions[i]
@@ -262,7 +262,7 @@ func (s *slimmer) job(object any) (any, error) {
 	return s.object(job)
 }
 
-var yes, no = true, false
+var sharedTrue, sharedFalse = true, false
 
 // sharedBool is a value of which there is one copy, too.
 func sharedBool(value *bool) *bool {
@@ -270,9 +270,9 @@ func sharedBool(value *bool) *bool {
 	case value == nil:
 		return nil
 	case *value:
-		return &yes
+		return &sharedTrue
 	}
-	return &no
+	return &sharedFalse
 }
 
 // only keeps some keys.
