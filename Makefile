@@ -64,7 +64,7 @@ broken-image: local-node
 	@bin/local-node image --program bin/linux/nawhas-forgetful --entrypoint /nawhas --name $(IMAGE):3.3.0 --out bin/images/nawhas-forgetful.tar
 
 .PHONY: test
-test: tools cluster-programs images broken-image ## Run lint, unit, integration and end-to-end tests
+test: tools cluster-programs images broken-image ## Run lint, known vulnerabilities, unit, integration and end-to-end tests
 	@go run ./hack/test
 
 .PHONY: build-installer

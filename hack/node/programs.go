@@ -72,7 +72,7 @@ func build(ctx context.Context, source, target, version string) error {
 	for _, p := range programs {
 		packages = append(packages, p.pkg)
 	}
-	fmt.Printf("building Kubernetes %s and etcd; the first time it takes about 9 minutes on two processors\n", version)
+	fmt.Printf("building Kubernetes %s and etcd; the first time it takes 10 to 20 minutes on two processors\n", version)
 	dependencies, err := output(ctx, "go", append([]string{"-C", source, "list", "-deps"}, packages...)...)
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 // Command chaos takes releases through random schedules of versions, ways back
-// and faults, ends operator, replay and follower at every side effect that they
+// and faults, ends the operator and the programs of versions at every side effect that they
 // have, and audits what became of the clients' writes.
 //
 // Everything that it tests is real: Postgres, the API server, Kubernetes'
@@ -144,7 +144,7 @@ func (c *campaign) record(ctx context.Context, path string) error {
 
 const (
 	pointsFile = "test/chaos/points.txt"
-	pointsHead = "# Every side effect of operator, replay and follower, as `make chaos-points` met them. A mode in front says that only\n# it meets the point.\n"
+	pointsHead = "# Every side effect of the operator and of the programs of versions, as `make chaos-points` met them. A mode in front says that only\n# it meets the point.\n"
 )
 
 // readPoints reads the list of known points. Without one nothing is known.
