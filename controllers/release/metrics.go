@@ -79,7 +79,8 @@ func (m *metrics) note(before *v1alpha1.NawhasReleaseStatus, after *v1alpha1.Naw
 	}
 }
 
-// measurable is what metrics tell of a status: no messages, nor what proves anything.
+// measurable is a copy of what metrics tell of a status: no messages, nor what proves
+// anything.
 func measurable(status *v1alpha1.NawhasReleaseStatus) *v1alpha1.NawhasReleaseStatus {
 	kept := &v1alpha1.NawhasReleaseStatus{Live: status.Live, Conditions: make([]metav1.Condition, len(status.Conditions)),
 		Versions: make([]v1alpha1.VersionStatus, len(status.Versions))}
@@ -92,7 +93,13 @@ func measurable(status *v1alpha1.NawhasReleaseStatus) *v1alpha1.NawhasReleaseSta
 		for j, stage := range v.Stages {
 			stages[j] = v1alpha1.StageStatus{Name: stage.Name, Duration: stage.Duration}
 		}
-		kept.Versions[i] = v1alpha1.VersionStatus{Version: v.Version, Role: v.Role, Lag: v.Lag, Checkpoint: v.Checkpoint, Progress: v.Progress, Stages: stages}
+		kept.Versions[i] = v1alpha1.VersionStatus{Version: v.Version, Role: v.Role, Progress: v.Progress.DeepCopy(), Stages: stages}
+		if v.Lag != nil {
+			kept.Versions[i].Lag = ptr.To(*v.Lag)
+		}
+		if v.Checkpoint != nil {
+			kept.Versions[i].Checkpoint = ptr.To(*v.Checkpoint)
+		}
 	}
 	return kept
 }

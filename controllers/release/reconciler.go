@@ -139,11 +139,8 @@ func (r *Reconciler) Close() { r.servers.close() }
 // Reconcile makes one pass over a release. Whatever happens in it reaches the
 // status.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	if r.servers.busy(request.NamespacedName) {
-		return ctrl.Result{RequeueAfter: pollBusy}, nil
-	}
-	release := &v1alpha1.NawhasRelease{}
-	if err := r.Client.Get(ctx, request.NamespacedName, release); err != nil {
+	shared := &v1alpha1.NawhasRelease{}
+	if err := r.Client.Get(ctx, request.NamespacedName, shared, client.UnsafeDisableDeepCopy); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.metrics.forget(request.NamespacedName)
 			r.resting.rouse(request.NamespacedName)
@@ -151,7 +148,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	started := time.Now()
+	// What was changed may name other servers, and what is deleted may be let go.
+	seen := shared.Generation == shared.Status.ObservedGeneration && shared.DeletionTimestamp.IsZero()
+	if seen && r.servers.busy(request.NamespacedName) {
+		return ctrl.Result{RequeueAfter: pollBusy}, nil
+	}
+	started, release := time.Now(), shared.DeepCopy()
 	ctx, waits := withWaits(ctx)
 	s := &scope{release: release, now: r.Clock.Now(), choice: choice{version: release.Spec.Version}}
 	before := release.Status.DeepCopy()

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Secrets reads Secrets without holding those that are nobody's business: of all
-// Secrets in the cluster only the metadata is watched, and the contents of one
+// Secrets reads Secrets without holding those that are nobody's business: of those
+// without a release's label only the metadata is watched, and the contents of one
 // are read when a release names it.
 type Secrets struct {
 	// Cached knows the Secrets with a release's label, which are the operator's own,
@@ -57,9 +57,7 @@ func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secr
 		if !apierrors.IsNotFound(err) {
 			return &corev1.Secret{}, err
 		}
-		// It may have a release's label, although people made it.
-		secret := &corev1.Secret{}
-		return secret, s.Cached.Get(ctx, key, secret)
+		return s.labelled(ctx, key)
 	}
 	if kept := s.kept(key); kept != nil && kept.UID == known.UID && kept.ResourceVersion == known.ResourceVersion {
 		return kept.Secret, nil
@@ -70,6 +68,17 @@ func (s *Secrets) Named(ctx context.Context, key client.ObjectKey) (*corev1.Secr
 	}
 	s.keep(key, secret)
 	return secret, nil
+}
+
+// labelled reads a Secret that has a release's label, although people may have made it.
+// One whose labels have just changed may be in neither cache.
+func (s *Secrets) labelled(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	err := s.Cached.Get(ctx, key, secret)
+	if apierrors.IsNotFound(err) {
+		err = s.Live.Get(ctx, key, secret)
+	}
+	return secret, err
 }
 
 // connection takes a connection string apart, once for each Secret that was read.

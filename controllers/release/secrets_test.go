@@ -56,5 +56,18 @@ func TestASecretIsFoundWhateverItsLabels(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 		}
+		// It is in neither cache for a moment, or in the wrong one.
+		made.Labels = map[string]string{v1alpha1.LabelRelease: "nawhas"}
+		if labels != nil {
+			made.Labels = nil
+		}
+		if err := cluster.Update(t.Context(), made); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+			if found, err := secrets.Own(t.Context(), key); err != nil || string(found.Data["url"]) != "postgres://a" {
+				t.Fatalf("%s: as its labels change: %v", name, err)
+			}
+		}
 	}
 }

@@ -70,8 +70,8 @@ func (s *servers) enter(name types.NamespacedName, source, databases *connection
 }
 
 // busy reports whether a server that a release named in its last pass has no place for
-// another. Its next pass would find that out too, but not before it has read everything
-// that it needs to know the server.
+// another. Unless its Secrets say something else since, its next pass would find that
+// out too, but not before it has read everything that it needs to know the server.
 func (s *servers) busy(name types.NamespacedName) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,7 @@ const (
 
 // SetupWithManager watches releases and everything that can change their course:
 // what they own, their pods, the Secrets that they name, and by polling their
-// databases. The metadata of all Secrets is in a cache of its own (see
+// databases. The metadata of others' Secrets is in a cache of its own (see
 // [SecretsCacheOptions]).
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, secrets cache.Cache) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NawhasRelease{}, indexSecrets, secretsOf); err != nil {
@@ -73,7 +73,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, sec
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(releaseOf)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.releasesNaming)).
 		WatchesRawSource(source.Kind(secrets, secretMetadata(), handler.TypedEnqueueRequestsFromMapFunc(
-			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request { return r.releasesNaming(ctx, secret) }))).
+			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
+				return r.releasesNaming(ctx, secret)
+			}))).
 		WatchesRawSource(r.pollers).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.settings.Concurrency,
