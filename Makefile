@@ -125,11 +125,12 @@ test-argocd: cluster-programs images broken-image argocd-customizations argocd-m
 model: ## Check the models of the protocol, and that their mutants are caught
 	@go run ./hack/model
 
-SEEDS ?= 20
-ONLY  ?= 0
+SEEDS  ?= 20
+ONLY   ?= 0
+MISSED ?=
 .PHONY: chaos
-chaos: chaos-programs ## Take releases through SEEDS random schedules of faults and kills, and audit them (ONLY: one of them alone)
-	@bin/chaos/chaos --seeds $(SEEDS) --seed $(ONLY)
+chaos: chaos-programs ## Take releases through SEEDS random schedules of faults and kills, and audit them (ONLY: one of them alone; MISSED=1: what the last run did not come to)
+	@bin/chaos/chaos --seeds $(SEEDS) --seed $(ONLY) $(if $(MISSED),--missed)
 
 .PHONY: chaos-points
 chaos-points: chaos-programs ## Add what is new to the list of side effects at which make chaos ends programs

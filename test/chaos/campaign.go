@@ -23,6 +23,8 @@ type campaign struct {
 	workers  int
 	// catalogue are the points that are known.
 	catalogue []string
+	// only are the targets to come to, nil for all.
+	only map[string]bool
 
 	mu       sync.Mutex
 	verdicts []*verdict
@@ -69,22 +71,24 @@ func (c *campaign) note(v *verdict) {
 
 var modes = []v1alpha1.CutoverMode{v1alpha1.CutoverFlipThenFence, v1alpha1.CutoverStrict}
 
-// sweeps are plans for what the seeds did not come to.
-func (c *campaign) sweeps(begin uint64) []plan {
+// sweeps are plans for what the seeds did not come to. What both modes can come to is
+// tried in one of them, and in the other one in the next round.
+func (c *campaign) sweeps(round uint64) []plan {
 	var plans []plan
-	for _, mode := range modes {
-		for rest := c.missed(mode); len(rest) > 0; {
+	begin := seedsOnly + 1 + 100*round
+	for i, mode := range modes {
+		for rest := c.missed(mode, i == int(round%2)); len(rest) > 0; {
 			var bearable []killpoint.Target
 			bearable, rest = bear(rest)
-			plans = append(plans, sweepOf(begin+uint64(len(plans)), mode, bearable))
+			plans = append(plans, sweepOf(begin+uint64(len(plans)), round, mode, bearable))
 		}
 	}
 	return plans
 }
 
-// missed are the targets of a mode at which no program ended, each of those that
-// both modes have only once.
-func (c *campaign) missed(mode v1alpha1.CutoverMode) []killpoint.Target {
+// missed are the targets of a mode at which no program ended, of those that both modes
+// have only if asked for.
+func (c *campaign) missed(mode v1alpha1.CutoverMode, both bool) []killpoint.Target {
 	done := map[killpoint.Target]bool{}
 	for _, v := range c.verdicts {
 		for _, target := range v.hit {
@@ -94,8 +98,8 @@ func (c *campaign) missed(mode v1alpha1.CutoverMode) []killpoint.Target {
 	}
 	var missed []killpoint.Target
 	for _, target := range targetsOf(c.catalogue, mode) {
-		both := mode == v1alpha1.CutoverStrict && slices.Contains(c.catalogue, target.Point)
-		if !done[target] && !both {
+		ofBoth := slices.Contains(c.catalogue, target.Point)
+		if !done[target] && (both || !ofBoth) && (c.only == nil || c.only[target.String()]) {
 			missed = append(missed, target)
 		}
 	}

@@ -37,13 +37,14 @@ type options struct {
 	seeds, seed uint64
 	workers     int
 	record      bool
+	missed      bool
 }
 
 // seedsOnly separates seeds from sweeps, which are numbered above it.
 const seedsOnly = 100_000
 
 // sweepRounds is how often what was missed is tried again.
-const sweepRounds = 3
+const sweepRounds = 4
 
 func main() {
 	var o options
@@ -51,6 +52,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "run only this seed of them, 0 for all")
 	flag.IntVar(&o.workers, "workers", 3, "how many runs are made at a time")
 	flag.BoolVar(&o.record, "record", false, "write the points that are met to test/chaos/points.txt, and end nothing there")
+	flag.BoolVar(&o.missed, "missed", false, "make no seed, but come to what the last run did not come to")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
@@ -96,9 +98,15 @@ func run(ctx context.Context, o options) (bool, error) {
 	if o.record {
 		return true, c.record(ctx, filepath.Join(root, pointsFile))
 	}
-	c.perform(ctx, c.plans(o.seed))
+	if o.missed {
+		if c.only, err = missedBefore(folder); err != nil {
+			return false, err
+		}
+	} else {
+		c.perform(ctx, c.plans(o.seed))
+	}
 	for round := uint64(0); o.seed == 0 && round < sweepRounds && ctx.Err() == nil; round++ {
-		c.perform(ctx, c.sweeps(seedsOnly+1+100*round))
+		c.perform(ctx, c.sweeps(round))
 	}
 	s := c.summarize()
 	if err := s.write(folder); err != nil {
@@ -133,7 +141,7 @@ func (c *campaign) record(ctx context.Context, path string) error {
 	for i := range plans {
 		plans[i].targets = nil
 	}
-	c.perform(ctx, append(plans, sweepOf(seedsOnly+1, modeOf(1), nil), sweepOf(seedsOnly+2, modeOf(2), nil)))
+	c.perform(ctx, append(plans, sweepOf(seedsOnly+1, 0, modeOf(1), nil), sweepOf(seedsOnly+2, 1, modeOf(2), nil)))
 	lines := c.catalogued()
 	if err := os.WriteFile(path, []byte(pointsHead+strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("write the points: %w", err)

@@ -71,19 +71,24 @@ func planOf(seed, seeds uint64, catalogue []string) plan {
 }
 
 // sweepOf makes a plan for targets that were missed: everything happens in it,
-// nothing else disturbs it, and the first chance is taken.
-func sweepOf(seed uint64, mode v1alpha1.CutoverMode, targets []killpoint.Target) plan {
+// nothing else disturbs it, and the first chance is taken. In every second round a
+// candidate makes way for another one before it is live.
+func sweepOf(seed, round uint64, mode v1alpha1.CutoverMode, targets []killpoint.Target) plan {
 	for i := range targets {
 		targets[i].Pass = 0
 	}
+	steps := []step{{version: first, settle: true}}
+	if round%2 == 1 {
+		steps = append(steps, step{version: third, fault: writersInTurn, pause: 8 * time.Second})
+	}
+	steps = append(steps,
+		step{version: second, settle: true, fault: writersInTurn},
+		step{version: first, settle: true, fault: newPasswords, at: time.Second},
+		step{version: second, settle: true, fault: straggler}, step{version: first, settle: true, fault: secondOperator},
+		step{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond}, step{version: first, settle: true},
+		step{version: third, settle: true, sick: true})
 	return plan{seed: seed, mode: mode, targets: targets, window: 2 * time.Second, pods: time.Second, observe: time.Minute, versions: 1, warm: 1,
-		policy: v1alpha1.DeletionDelete, steps: []step{
-			{version: first, settle: true}, {version: second, settle: true, fault: writersInTurn},
-			{version: first, settle: true, fault: newPasswords, at: time.Second},
-			{version: second, settle: true, fault: straggler}, {version: first, settle: true},
-			{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
-			{version: third, settle: true, sick: true}, {version: first, settle: true},
-		}}
+		policy: v1alpha1.DeletionDelete, steps: steps}
 }
 
 func modeOf(seed uint64) v1alpha1.CutoverMode {

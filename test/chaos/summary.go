@@ -59,9 +59,9 @@ func (c *campaign) summarize() *summary {
 			s.KillPointsHit = append(s.KillPointsHit, point)
 		}
 	}
-	for _, mode := range modes {
-		for _, target := range c.missed(mode) {
-			s.Missed = append(s.Missed, string(target.Moment)+" "+target.Point)
+	for i, mode := range modes {
+		for _, target := range c.missed(mode, i == 0) {
+			s.Missed = append(s.Missed, target.String())
 		}
 	}
 	slices.Sort(s.Missed)
@@ -102,6 +102,27 @@ func (s *summary) add(v *verdict, hit map[string]bool) {
 // good tells whether nothing was found and every point was hit at each moment.
 func (s *summary) good() bool {
 	return len(s.Failures) == 0 && len(s.Missed) == 0 && len(s.Unlisted) == 0
+}
+
+// missedBefore are the targets that the last campaign did not come to.
+func missedBefore(folder string) (map[string]bool, error) {
+	content, err := os.ReadFile(filepath.Join(folder, "summary.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read what the last run did not come to (make chaos makes one): %w", err)
+	}
+	var last summary
+	if err := json.Unmarshal(content, &last); err != nil {
+		return nil, fmt.Errorf("read what the last run did not come to: %w", err)
+	}
+	missed := map[string]bool{}
+	for _, target := range last.Missed {
+		missed[target] = true
+	}
+	for _, point := range last.Unlisted { // which are listed by now
+		missed[killpoint.Target{Point: point, Moment: killpoint.Before}.String()] = true
+		missed[killpoint.Target{Point: point, Moment: killpoint.After}.String()] = true
+	}
+	return missed, nil
 }
 
 func (s *summary) write(folder string) error {

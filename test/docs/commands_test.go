@@ -79,6 +79,7 @@ var elsewhere = []command{
 	{text: "make chaos", elsewhere: "it takes long, and is a suite of its own"},
 	{text: "make chaos SEEDS=100", elsewhere: "as make chaos"},
 	{text: "make chaos SEEDS=100 ONLY=17", elsewhere: "as make chaos"},
+	{text: "make chaos MISSED=1", elsewhere: "as make chaos"},
 	{text: "make chaos-points", elsewhere: "as make chaos"},
 	{text: "make model", elsewhere: "it needs spin; hack/model has tests of its own"},
 	{text: "go run ./hack/model --trail NO_WAIT", elsewhere: "as make model"},

@@ -33,6 +33,9 @@ type Target struct {
 	Pass int
 }
 
+// String names the target, whichever pass it is.
+func (t Target) String() string { return string(t.Moment) + " " + t.Point }
+
 // Book keeps which points were met and which targets are still to come. It is
 // safe for concurrent use.
 type Book struct {
