@@ -99,18 +99,24 @@ func cached(t *testing.T, namespace string) (*patientClient, *outage) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	running(t, made.Start)
+	patient := newPatientClient(made.GetClient(), made.GetAPIReader())
+	patient.patience = 500 * time.Millisecond
+	return patient, between
+}
+
+// running starts what runs until the test ends.
+func running(t *testing.T, start func(context.Context) error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if err := made.Start(ctx); err != nil {
+		if err := start(ctx); err != nil {
 			t.Error(err)
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-stopped })
-	patient := newPatientClient(made.GetClient(), made.GetAPIReader())
-	patient.patience = 500 * time.Millisecond
-	return patient, between
 }
 
 // TestADeletionThatNoWatchShowsDelaysNoPassForEver is what an API server that is

@@ -25,15 +25,7 @@ func TestASecretIsFoundWhateverItsLabels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		if err := others.Start(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-stopped })
+	running(t, others.Start)
 	secrets := &Secrets{Cached: patient, Metadata: others, Live: cluster}
 
 	for name, labels := range map[string]map[string]string{"theirs": nil, "labelled": {v1alpha1.LabelRelease: "nawhas"}} {
