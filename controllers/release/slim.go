@@ -46,7 +46,11 @@ func (s *slimmer) shared(text string) string {
 }
 
 // object drops what others keep in an object and nobody here reads.
-func (s *slimmer) object(object any) (any, error) {
+func (s *slimmer) object(object any) (any, error) { return s.labelled(object) }
+
+// labelled does what object does, and keeps of the labels only some, or all when none
+// is named.
+func (s *slimmer) labelled(object any, keys ...string) (any, error) {
 	known, err := meta.Accessor(object)
 	if err != nil {
 		return object, nil //nolint:nilerr // a tombstone is kept as it is
@@ -56,7 +60,7 @@ func (s *slimmer) object(object any) (any, error) {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	known.SetNamespace(s.shared(known.GetNamespace()))
-	known.SetLabels(s.labels(known.GetLabels()))
+	known.SetLabels(s.labels(known.GetLabels(), keys...))
 	known.SetOwnerReferences(s.owners(known.GetOwnerReferences()))
 	return object, nil
 }
@@ -182,7 +186,6 @@ func (s *slimmer) slice(object any) (any, error) {
 		return object, nil
 	}
 	slice.Annotations, slice.OwnerReferences, slice.Ports = nil, nil, nil
-	slice.Labels = s.labels(slice.Labels, v1alpha1.LabelRelease, discoveryv1.LabelServiceName)
 	for i := range slice.Endpoints {
 		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: slice.Endpoints[i].Conditions.Ready}}
 		if target := slice.Endpoints[i].TargetRef; target != nil {
@@ -190,7 +193,7 @@ func (s *slimmer) slice(object any) (any, error) {
 		}
 		slice.Endpoints[i] = kept
 	}
-	return s.object(slice)
+	return s.labelled(slice, v1alpha1.LabelRelease, discoveryv1.LabelServiceName)
 }
 
 // pod drops what a pod was made from, which its owner's template says, and what
@@ -200,7 +203,6 @@ func (s *slimmer) pod(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	pod.Labels = s.labels(pod.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage, batchv1.JobNameLabel)
 	pod.Annotations = only(pod.Annotations, v1alpha1.AnnotationDrained, v1alpha1.AnnotationCredentials)
 	pod.GenerateName = ""
 	status := pod.Status
@@ -212,7 +214,7 @@ func (s *slimmer) pod(object any) (any, error) {
 	} else {
 		pod.Status.Conditions = s.podConditions(status.Conditions)
 	}
-	return s.object(pod)
+	return s.labelled(pod, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage, batchv1.JobNameLabel)
 }
 
 func (s *slimmer) podConditions(all []corev1.PodCondition) []corev1.PodCondition {
@@ -254,12 +256,11 @@ func (s *slimmer) job(object any) (any, error) {
 		env := slices.DeleteFunc(containers[0].Env, func(variable corev1.EnvVar) bool { return variable.ValueFrom != nil })
 		kept = []corev1.Container{{Name: s.shared(containers[0].Name), Image: s.shared(containers[0].Image), Env: s.variables(slices.Clip(slices.Clone(env)))}}
 	}
-	job.Labels = s.labels(job.Labels, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelStage)
 	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend, Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: kept}}}
 	job.Status.Conditions = slices.Clip(slices.Clone(slices.DeleteFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
 		return c.Type != batchv1.JobComplete && c.Type != batchv1.JobFailed
 	})))
-	return s.object(job)
+	return s.labelled(job, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelStage)
 }
 
 var sharedTrue, sharedFalse = true, false
