@@ -37,11 +37,15 @@ const (
 	slowServer fault = "slow"
 	// newPasswords are Secrets of all versions that were deleted.
 	newPasswords fault = "passwords"
-	// sickPods stop answering; a step has them of its own, see step.sick.
-	sickPods fault = "sick"
+	// restoredLedger is a ledger that has forgotten the latest epochs.
+	restoredLedger fault = "restored"
+	// sickPods stop answering, and strayRight is a right to append that somebody
+	// gives back; they come once a version is live, see step.then.
+	sickPods   fault = "sick"
+	strayRight fault = "right"
 )
 
-var faults = []fault{postgresKilled, apiOutage, hangingWriter, straggler, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords}
+var faults = []fault{postgresKilled, apiOutage, hangingWriter, straggler, writersInTurn, laggingFollower, secondOperator, slowServer, newPasswords, restoredLedger}
 
 // happen lets a step's fault happen.
 func (w *world) happen(ctx context.Context, s step) {
@@ -97,18 +101,44 @@ func (w *world) inflict(ctx context.Context, s step) error {
 			p.Thaw()
 		}
 	case secondOperator:
-		another, err := w.startOperator()
-		if err != nil {
-			return err
-		}
-		_ = sleep(ctx, 3*time.Second)
-		another.stop()
+		return w.companion(ctx)
 	case slowServer:
 		w.proxy.Slow(5 * time.Millisecond)
 		_ = sleep(ctx, 5*time.Second)
 		w.proxy.Slow(0)
+	case restoredLedger:
+		return w.restore(ctx)
 	case newPasswords:
 		return w.cluster.client.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(w.namespace), client.HasLabels{v1alpha1.LabelVersion})
 	}
 	return nil
+}
+
+// companion is a second operator that works for a while once it has taken the
+// release over.
+func (w *world) companion(ctx context.Context) error {
+	before := w.epoch()
+	another, err := w.startOperator()
+	if err != nil {
+		return err
+	}
+	defer another.stop()
+	for deadline := time.Now().Add(takeover); w.epoch() <= before && time.Now().Before(deadline); {
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return sleep(ctx, stale)
+}
+
+// restore takes the ledger's epoch back by more than any that operators which are
+// still there can have.
+func (w *world) restore(ctx context.Context) error {
+	conn, err := w.source(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, "UPDATE nawhas_ledger.releases SET epoch = epoch - 1000")
+	return err
 }

@@ -29,9 +29,9 @@ type step struct {
 	fault  fault
 	// at is when, after the change, the fault comes.
 	at time.Duration
-	// sick has the version's pods fail once it is live, so that the operator goes
-	// back by itself.
-	sick bool
+	// then is what happens once the version is live: its pods are sick, so that the
+	// operator goes back by itself, or another version gets a right back.
+	then fault
 }
 
 // plan is what happens in one run. A seed has one plan.
@@ -57,7 +57,7 @@ func planOf(seed, seeds uint64, catalogue []string) plan {
 	p.versions, p.warm = pick[int32](random, 1, 2), pick[int32](random, 1, 2)
 	p.policy = pick(random, v1alpha1.DeletionRetain, v1alpha1.DeletionDelete)
 	p.steps = stepsOf(random)
-	if slices.ContainsFunc(p.steps, func(s step) bool { return s.sick }) {
+	if slices.ContainsFunc(p.steps, func(s step) bool { return s.then == sickPods }) {
 		p.observe = time.Minute
 	}
 	p.targets = share(seed, seeds, catalogue)
@@ -82,11 +82,12 @@ func sweepOf(seed, round uint64, mode v1alpha1.CutoverMode, targets []killpoint.
 		steps = append(steps, step{version: third, fault: writersInTurn, pause: 8 * time.Second})
 	}
 	steps = append(steps,
-		step{version: second, settle: true, fault: writersInTurn},
+		step{version: second, settle: true, fault: writersInTurn, then: strayRight},
 		step{version: first, settle: true, fault: newPasswords, at: time.Second},
 		step{version: second, settle: true, fault: straggler}, step{version: first, settle: true, fault: secondOperator},
-		step{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond}, step{version: first, settle: true},
-		step{version: third, settle: true, sick: true})
+		step{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
+		step{version: first, settle: true, fault: restoredLedger, at: time.Second},
+		step{version: third, settle: true, then: sickPods})
 	return plan{seed: seed, mode: mode, targets: targets, window: 2 * time.Second, pods: time.Second, observe: time.Minute, versions: 1, warm: 1,
 		policy: v1alpha1.DeletionDelete, steps: steps}
 }
@@ -109,7 +110,9 @@ func stepsOf(random *rand.Rand) []step {
 		if random.IntN(2) == 0 {
 			s.fault, s.at = pick(random, faults...), time.Duration(random.IntN(2000))*time.Millisecond
 		}
-		s.sick = s.settle && s.fault == noFault && random.IntN(6) == 0
+		if s.settle && s.fault == noFault && random.IntN(4) == 0 {
+			s.then = pick(random, sickPods, strayRight)
+		}
 		steps = append(steps, s)
 		current = next
 	}
@@ -182,7 +185,8 @@ func targetsOf(catalogue []string, mode v1alpha1.CutoverMode) []killpoint.Target
 func staleTarget(random *rand.Rand, catalogue []string) []killpoint.Target {
 	var own []string
 	for _, line := range catalogue {
-		if point, _ := cutMode(line); strings.HasPrefix(point, "operator: ") && !strings.Contains(point, "events") {
+		point, _ := cutMode(line)
+		if effect, ok := strings.CutPrefix(point, "operator: "); ok && !strings.HasPrefix(effect, "create events") && !strings.HasPrefix(effect, "patch events") {
 			own = append(own, point)
 		}
 	}
@@ -213,8 +217,8 @@ func (p plan) String() string {
 		if s.fault != noFault {
 			text += "+" + string(s.fault)
 		}
-		if s.sick {
-			text += "+sick"
+		if s.then != noFault {
+			text += "+" + string(s.then)
 		}
 		way = append(way, text)
 	}

@@ -97,7 +97,7 @@ func isLive(found *v1alpha1.NawhasRelease, version string) bool {
 // live, alone, in its stead.
 func isSentBack(found *v1alpha1.NawhasRelease, version string) bool {
 	stalled := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionStalled)
-	return found.Status.Live != version && found.Status.Live != "" && stalled != nil && stalled.Reason == v1alpha1.ReasonRolledBack &&
+	return found.Spec.Version == version && found.Status.ObservedGeneration == found.Generation && found.Status.Live != version && found.Status.Live != "" && stalled != nil && stalled.Reason == v1alpha1.ReasonRolledBack &&
 		meta.IsStatusConditionTrue(found.Status.Conditions, v1alpha1.ConditionFenced)
 }
 

@@ -35,6 +35,7 @@ type summary struct {
 	Wrong          int64 `json:"wrong"`
 	StaleReads     int64 `json:"staleReads"`
 	TwoLive        int64 `json:"twoLive"`
+	TwoWorkers     int64 `json:"twoWorkers"`
 	Stuck          int   `json:"stuck"`
 	Broken         int   `json:"broken"`
 	// Failures are the seeds of runs that were not good.
@@ -86,7 +87,8 @@ func (s *summary) add(v *verdict, hit map[string]bool) {
 	}
 	s.Requests, s.FailedRequests, s.Acknowledged = s.Requests+v.requests, s.FailedRequests+v.failed, s.Acknowledged+v.acknowledged
 	s.Lost, s.Duplicated, s.Reordered = s.Lost+v.lost, s.Duplicated+v.duplicated, s.Reordered+v.reordered
-	s.Wrong, s.StaleReads, s.TwoLive = s.Wrong+v.wrong, s.StaleReads+v.stale, s.TwoLive+v.twoLive
+	s.Wrong, s.StaleReads = s.Wrong+v.wrong, s.StaleReads+v.stale
+	s.TwoLive, s.TwoWorkers = s.TwoLive+v.twoLive, s.TwoWorkers+v.twoWorkers
 	switch {
 	case v.isStuck():
 		s.Stuck++
@@ -142,9 +144,9 @@ func (s *summary) print(whole bool) {
 	fmt.Printf(`
 %d runs, %d kills at %d of %d points, %d writes of stale operators, %v
 %d requests, %d failed; %d acknowledged writes
-lost %d, duplicated %d, reordered %d, wrong %d, own writes not seen %d, two live %d, stuck %d, broken %d
+lost %d, duplicated %d, reordered %d, wrong %d, own writes not seen %d, two live %d, two workers %d, stuck %d, broken %d
 `, s.Runs, s.Kills, len(s.KillPointsHit), len(s.KillPoints), s.Stale, s.Faults, s.Requests, s.FailedRequests, s.Acknowledged,
-		s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.StaleReads, s.TwoLive, s.Stuck, s.Broken)
+		s.Lost, s.Duplicated, s.Reordered, s.Wrong, s.StaleReads, s.TwoLive, s.TwoWorkers, s.Stuck, s.Broken)
 	for _, target := range s.Missed {
 		if whole {
 			fmt.Println("  not hit:", target)

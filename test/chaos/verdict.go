@@ -34,14 +34,14 @@ type verdict struct {
 	requests, failed, acknowledged int64
 	// What must not be: effects of events missing, too many or in the wrong order,
 	// rows with other values than the log's, own writes not seen, and how often two
-	// versions were seen live.
-	lost, duplicated, reordered, wrong, stale, twoLive int64
+	// versions were seen live, or an exclusive workload in two.
+	lost, duplicated, reordered, wrong, stale, twoLive, twoWorkers int64
 	// problem is why the release, or the run itself, did not come to its end.
 	problem error
 }
 
 func (v *verdict) good() bool {
-	return v.problem == nil && v.lost+v.duplicated+v.reordered+v.wrong+v.stale+v.twoLive == 0
+	return v.problem == nil && v.lost+v.duplicated+v.reordered+v.wrong+v.stale+v.twoLive+v.twoWorkers == 0
 }
 
 // isStuck tells whether the release did not come to rest.
@@ -66,7 +66,7 @@ func perform(ctx context.Context, c *cluster, p programs, pl plan, folder string
 	v.problem = w.underLoad(ctx, v)
 	stop()
 	<-watcher.done
-	v.twoLive = watcher.violations.Load()
+	v.twoLive, v.twoWorkers = watcher.violations.Load(), watcher.workers.Load()
 	if v.problem == nil {
 		v.problem = watcher.problem(time.Since(watched))
 	}

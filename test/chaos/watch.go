@@ -17,12 +17,13 @@ import (
 // watcher looks, many times a second and past all proxies, whether two versions
 // are live: two in the ledger, or one that is fenced off and may write, or still
 // does, or that clients are led to. One that is live and may not write is no
-// better.
+// better, nor an exclusive workload that runs in two versions.
 type watcher struct {
 	world *world
-	// violations are how often they were, and looks how often it looked.
-	violations, looks atomic.Int64
-	done              chan struct{}
+	// violations are how often they were, workers how often an exclusive workload ran
+	// in two versions, and looks how often it looked.
+	violations, workers, looks atomic.Int64
+	done                       chan struct{}
 	// blind is why the last session ended.
 	blind error
 }
@@ -85,11 +86,16 @@ type seen struct {
 	// mode Strict it is not asked: there the Service leads to the version that becomes
 	// live before that is committed, and for a while after an attempt that came to nothing.
 	served string
+	// excused are app roles that somebody gave a right which the operator has yet to
+	// take.
+	excused map[string]bool
 }
 
 // look reads the ledger before and after the rights, because they do not change
 // together: only what was so all the time counts.
 func (o *watcher) look(ctx context.Context, conn *pgx.Conn) error {
+	o.lookAtWorkers()
+	overlooked := o.world.overlooked()
 	before, err := positions(ctx, conn)
 	if err != nil {
 		return err
@@ -103,6 +109,8 @@ func (o *watcher) look(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	o.looks.Add(1)
+	maps.Copy(overlooked, o.world.overlooked())
+	now.excused = overlooked
 	if maps.Equal(before, after) {
 		if problem := judge(before, now); problem != "" {
 			o.violations.Add(1)
@@ -164,7 +172,7 @@ func judge(versions map[string]position, now seen) string {
 	}
 	for version, p := range versions {
 		switch {
-		case version == live:
+		case version == live || now.excused[p.app]:
 		case now.able[p.app]:
 			return fmt.Sprintf("%s is live and %s is fenced, and may write", live, version)
 		case now.appending[p.app]:

@@ -13,6 +13,7 @@ func TestTwoLiveVersionsAreSeen(t *testing.T) {
 		"both write, unfenced": {versions: afterwards(false), now: seen{able: map[string]bool{"a": true, "b": true}, appending: map[string]bool{"a": true}}},
 		"both write, fenced":   {versions: afterwards(true), now: seen{able: map[string]bool{"a": true, "b": true}}, wrong: true},
 		"appends, fenced":      {versions: afterwards(true), now: seen{able: map[string]bool{"b": true}, appending: map[string]bool{"a": true}}, wrong: true},
+		"excused":              {versions: afterwards(true), now: seen{able: map[string]bool{"a": true, "b": true}, excused: map[string]bool{"a": true}}},
 		"may not write":        {versions: afterwards(true), now: seen{}, wrong: true},
 		"clients led away":     {versions: afterwards(false), now: seen{served: "3.1.2"}, wrong: true},
 		"not yet led":          {versions: map[string]position{"3.1.2": {role: "Warm"}, "3.2.0": {role: "Live"}}, now: seen{served: "3.1.2"}},

@@ -63,13 +63,15 @@ type world struct {
 	// been superseded.
 	faults map[fault]int
 	late   int
-	files  map[string]*os.File
+	// excused are roles that have a right which the operator has yet to take.
+	excused map[string]bool
+	files   map[string]*os.File
 }
 
 // build makes the world. What was made of it is closed when that fails.
 func build(ctx context.Context, c *cluster, p programs, pl plan, folder string) (w *world, err error) {
 	w = &world{cluster: c, programs: p, plan: pl, namespace: fmt.Sprintf("chaos-%d", pl.seed), folder: folder, book: killpoint.NewBook(),
-		files: map[string]*os.File{}, faults: map[fault]int{}}
+		files: map[string]*os.File{}, faults: map[fault]int{}, excused: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			w.close()
