@@ -3,15 +3,18 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
-// catchUpStage waits until the version is ready to take over: its follower
-// current, its pods ready. It owns CaughtUp.
+// catchUpStage waits until the version is ready to take over: its follower at
+// work and current, its pods ready. It must stay so until the version is live. It
+// owns CaughtUp.
 type catchUpStage struct{ *Reconciler }
 
 func (catchUpStage) condition() string { return v1alpha1.ConditionCaughtUp }
@@ -29,9 +32,14 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	if err != nil {
 		return outcome{}, err
 	}
-	// While it waits to go live its pods may have gone, as those of a version that was held do.
-	if v.Passed(v1alpha1.ConditionCaughtUp) && ready {
+	// While it waits to go live its pods may have gone, as those of a version that was held do,
+	// or its follower come to what it cannot apply.
+	runs := s.followerRuns(v)
+	if v.Passed(v1alpha1.ConditionCaughtUp) && ready && runs && v.Checkpoint.Problem == nil {
 		return current, nil
+	}
+	if problem.reason == "" && !runs {
+		problem = s.podTrouble(v)
 	}
 	if err := s.beginAgain(ctx, v1alpha1.ConditionCaughtUp); err != nil {
 		return outcome{}, err
@@ -45,6 +53,9 @@ func (st catchUpStage) reconcile(ctx context.Context, s *scope) (outcome, error)
 	maxLag := ptr.Deref(s.release.Spec.Cutover.MaxLag, 0)
 	if lag := s.lag(v); lag > maxLag || !followed(v) {
 		return waiting(v1alpha1.ReasonCatchingUp, fmt.Sprintf("%d events behind, at most %d are allowed", lag, maxLag), pollFast), nil
+	}
+	if !runs {
+		return waiting(v1alpha1.ReasonStartingPods, "waiting for the version's follower to run", 0), nil
 	}
 	if !ready {
 		return waiting(v1alpha1.ReasonStartingPods, "the follower is current; waiting for the version's pods", 0), nil
@@ -107,4 +118,14 @@ func (s *scope) mayWait(v *ledger.Version, ready bool) bool {
 // replay, so that its lag means something.
 func followed(v *ledger.Version) bool {
 	return v.Checkpoint.ReportedAt != nil && v.Checkpoint.Stage == replayComplete
+}
+
+// followerRuns reports whether a version's follower is at work, as far as the
+// cluster knows. It need not report while nothing is appended: a last report that
+// was good says nothing of a follower that has ended since.
+func (s *scope) followerRuns(v *ledger.Version) bool {
+	return slices.ContainsFunc(s.deployments, func(d appsv1.Deployment) bool {
+		return d.Labels[v1alpha1.LabelVersion] == v.Version && d.Labels[v1alpha1.LabelStage] == followerName &&
+			ptr.Deref(d.Spec.Replicas, 1) > 0 && rolledOut(&d)
+	})
 }

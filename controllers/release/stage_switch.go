@@ -66,6 +66,9 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if result, err := st.holdToEvidence(ctx, s); err != nil || !result.passed {
 		return result, err
 	}
+	if problem := s.stuck(); problem != nil {
+		return *problem, nil
+	}
 	if problem := unsound(s.target); problem != nil {
 		return *problem, nil
 	}
@@ -85,6 +88,11 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 		if err := st.mark(ctx, s); err != nil {
 			return outcome{}, err
 		}
+	}
+	// Drawing the mark may have taken seconds. A database can be at the mark, and its
+	// follower stand before the next event that it cannot apply.
+	if problem := s.stuck(); problem != nil {
+		return *problem, nil
 	}
 	if s.target.Checkpoint.Position < *s.target.Mark {
 		return waiting(v1alpha1.ReasonSwitching, fmt.Sprintf("waiting until the database has applied position %d; it is at %d", *s.target.Mark, s.target.Checkpoint.Position), pollFast), nil
