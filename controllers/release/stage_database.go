@@ -188,8 +188,8 @@ func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Ver
 	if v.Role == ledger.Live && s.canAppend(v) {
 		// What an append is may be described otherwise by now. Of a version that
 		// makes way it is not known here whether its right was taken in this pass.
-		if err := s.log.AllowAppending(ctx, s.sourcePool, v.AppRole); err != nil {
-			return s.onSource(err)
+		if err := s.allowAppending(ctx, v); err != nil {
+			return err
 		}
 	}
 	return s.ledger.AllowReporting(ctx, v.OwnerRole)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -66,7 +68,7 @@ func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 func (st fenceStage) fenceFormer(ctx context.Context, s *scope) (outcome, error) {
 	former := s.formerWriters()
 	for _, role := range former {
-		err := s.guarded(ctx, func() error { return s.log.ForbidAppending(ctx, s.sourcePool, role) })
+		err := s.ledger.ChangeRights(ctx, func(tx pgx.Tx) error { return s.log.ForbidAppending(ctx, tx, role) })
 		if err != nil {
 			return outcome{}, s.onSource(err)
 		}
@@ -195,8 +197,8 @@ func (st fenceStage) settle(ctx context.Context, s *scope, v *ledger.Version) (o
 			"a transaction of version %s is prepared and not finished; find it in pg_prepared_xacts of the source and run COMMIT PREPARED or ROLLBACK PREPARED", v.Version), pollProgress), nil
 	}
 	if timeout := s.release.Spec.Cutover.DrainTimeout; timeout != nil && oldest.Age() > timeout.Duration {
-		err := s.guarded(ctx, func() error {
-			_, err := versiondb.EndSessions(ctx, s.sourcePool, v.AppRole)
+		err := s.ledger.Guard(ctx, func(tx pgx.Tx) error {
+			_, err := versiondb.EndSessions(ctx, tx, v.AppRole)
 			return err
 		})
 		if err != nil {
@@ -205,15 +207,6 @@ func (st fenceStage) settle(ctx context.Context, s *scope, v *ledger.Version) (o
 		st.event(s, eventWarning, "StragglersEnded", fmt.Sprintf("ended %d sessions of version %s that kept the log open", len(holders), v.Version))
 	}
 	return waiting(v1alpha1.ReasonDraining, fmt.Sprintf("session %d of version %s has appended to the log and not finished for %s", oldest.PID, v.Version, oldest.Age().Round(time.Second)), pollFast), nil
-}
-
-// forbidAppending takes a version's right to append.
-func (s *scope) forbidAppending(ctx context.Context, v *ledger.Version) error {
-	err := s.guarded(ctx, func() error { return s.log.ForbidAppending(ctx, s.sourcePool, v.AppRole) })
-	if err != nil {
-		return s.onSource(err)
-	}
-	return nil
 }
 
 // named says where roles have their right to append from, as far as it was

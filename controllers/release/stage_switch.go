@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -103,10 +104,21 @@ func (st switchStage) take(ctx context.Context, s *scope) (outcome, error) {
 	if s.strict() {
 		return st.takeStrictly(ctx, s)
 	}
-	if err := s.ledger.Switch(ctx, s.target); err != nil {
+	return st.makeLive(ctx, s)
+}
+
+// makeLive records the switch, and goes by what the ledger says afterwards: the answer
+// to a COMMIT that was carried out may be lost.
+func (switchStage) makeLive(ctx context.Context, s *scope) (outcome, error) {
+	err := s.ledger.Switch(ctx, s.target)
+	if reloadErr := s.reload(ctx); reloadErr != nil {
+		s.outdated = true
+		return outcome{}, errors.Join(err, reloadErr)
+	}
+	if err != nil && (s.target == nil || s.target.Role != ledger.Live) {
 		return outcome{}, err
 	}
-	return passed(""), s.reload(ctx)
+	return passed(""), nil
 }
 
 // awaitsApproval reports whether somebody has to let the target go live.
@@ -137,16 +149,6 @@ func (st switchStage) mark(ctx context.Context, s *scope) error {
 		return err
 	}
 	return s.reload(ctx)
-}
-
-// allowAppending gives a live version its right to append.
-func (s *scope) allowAppending(ctx context.Context, v *ledger.Version) error {
-	err := s.guarded(ctx, func() error { return s.log.AllowAppending(ctx, s.sourcePool, v.AppRole) })
-	if err != nil {
-		return s.onSource(err)
-	}
-	s.appenders = append(s.appenders, v.AppRole)
-	return nil
 }
 
 func markStale(v *ledger.Version, now time.Time) bool {

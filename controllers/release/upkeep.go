@@ -194,11 +194,14 @@ func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) 
 
 // fenceOthers goes on with the fence of a live version's predecessors when the
 // stages are busy with its successor, until they have fenced these off for it or its
-// successor's fence does. That it is passed is the stages' word.
+// successor's fence does. That it is passed is the stages' word. The successor itself
+// keeps the right only if it is gone back to and has not lost it yet: its pods may
+// serve clients still. Whatever else has it was given it by somebody else.
 func (r *Reconciler) fenceOthers(ctx context.Context, s *scope, live *ledger.Version) error {
 	st, fenced := fenceStage{r}, live.Passed(v1alpha1.ConditionFenced)
 	for _, v := range s.versions {
-		if v == live || v == s.target || fenced && !s.canAppend(v) {
+		returns := v == s.target && v.Role == ledger.Warm && !fenced
+		if v == live || returns || fenced && !s.canAppend(v) {
 			continue
 		}
 		result, err := st.fence(ctx, s, v)

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/tern/v2/migrate"
+
+	"github.com/nawhas/nawhas-operator/internal/catalog"
 )
 
 // Schema is the schema of the source database that holds the ledger.
@@ -217,4 +219,23 @@ func (l *Ledger) Guard(ctx context.Context, do func(tx pgx.Tx) error) error {
 		}
 		return do(tx)
 	})
+}
+
+// ChangeRights is Guard for rights on the log, which other releases may be changing
+// too: do may be called again. The change has to be made over tx. Made over another
+// connection it might come late, after this operator was taken over: the session that
+// holds the epoch can end before it.
+func (l *Ledger) ChangeRights(ctx context.Context, do func(tx pgx.Tx) error) error {
+	return catalog.Change(ctx, func() error { return l.Guard(ctx, do) })
+}
+
+// RoleIn is a version's role as the ledger has it now, which stays so until the
+// transaction ends. It is empty for one that is gone.
+func (l *Ledger) RoleIn(ctx context.Context, tx pgx.Tx, v *Version) (Role, error) {
+	var role Role
+	err := tx.QueryRow(ctx, `SELECT role FROM nawhas_ledger.versions WHERE release = $1 AND version = $2 FOR SHARE`, v.Release, v.Version).Scan(&role)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return role, wrap(err, "read the role of", v)
 }

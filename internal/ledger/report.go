@@ -8,8 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/nawhas/nawhas-operator/internal/catalog"
 )
 
 // Session is a connection or a pool of the source, as the version's owner-side
@@ -99,15 +97,13 @@ func ignoreAbsent(err error) error {
 // AllowReporting lets an owner-side role report into its row.
 func (l *Ledger) AllowReporting(ctx context.Context, role string) error {
 	name := pgx.Identifier{role}.Sanitize()
-	err := catalog.Change(ctx, func() error {
-		return l.Guard(ctx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "GRANT USAGE ON SCHEMA nawhas_ledger TO "+name)
-			if err != nil {
-				return err
-			}
-			_, err = tx.Exec(ctx, "GRANT SELECT (role, evidence, audit), UPDATE (stage, position, target, rate, problem, evidence, audit, reported_at) ON nawhas_ledger.checkpoints TO "+name)
+	err := l.ChangeRights(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "GRANT USAGE ON SCHEMA nawhas_ledger TO "+name)
+		if err != nil {
 			return err
-		})
+		}
+		_, err = tx.Exec(ctx, "GRANT SELECT (role, evidence, audit), UPDATE (stage, position, target, rate, problem, evidence, audit, reported_at) ON nawhas_ledger.checkpoints TO "+name)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("let %s report to the ledger: %w", role, err)

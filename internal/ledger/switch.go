@@ -36,6 +36,11 @@ func (l *Ledger) switchIn(ctx context.Context, tx pgx.Tx, to *Version) error {
 	if said.From, err = demote(ctx, tx, to); err != nil {
 		return err
 	}
+	// What it passed when it was live before says nothing of this time.
+	_, err = tx.Exec(ctx, `DELETE FROM nawhas_ledger.stages WHERE release = $1 AND version = $2 AND name = ANY($3) AND finished_at IS NOT NULL`, to.Release, to.Version, toPassWhenLive)
+	if err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `UPDATE nawhas_ledger.versions SET role = 'Live', live_since = clock_timestamp(), warm_since = NULL, mark = NULL, marked_at = NULL,
 		held = NULL, not_before = NULL WHERE release = $1 AND version = $2`, to.Release, to.Version)
 	if err != nil {

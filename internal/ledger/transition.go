@@ -15,6 +15,9 @@ const uniqueViolation = "23505"
 // again before it can come back.
 var toPassAgain = []string{"CaughtUp", "Switched", "Fenced", "Observed"}
 
+// toPassWhenLive are those that a version can pass only after it has become live.
+var toPassWhenLive = []string{"Switched", "Fenced", "Observed"}
+
 // TakenError says that another release of this ledger has the database's name.
 type TakenError struct {
 	Database, Release string
