@@ -103,6 +103,11 @@ func TestAFencedVersionThatWaitsToComeBackCannotAppend(t *testing.T) {
 	if w.canAppend("3.1.2") {
 		t.Errorf("version 3.1.2 can append:\n%s", w.told())
 	}
+	var reopened bool
+	w.must(w.admin(w.sourceDatabase).QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM nawhas_ledger.journal WHERE version = '3.2.0' AND transition = 'FencedReopened')").Scan(&reopened))
+	if !reopened {
+		t.Error("what it has begun to append is not waited for")
+	}
 	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Promotion.Approved = "3.1.2" })
 	w.until("live", isLive("3.1.2"))
 	w.onlyAppends("3.1.2", "3.2.0")

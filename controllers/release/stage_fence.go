@@ -25,11 +25,11 @@ func (fenceStage) condition() string { return v1alpha1.ConditionFenced }
 
 func (st fenceStage) reconcile(ctx context.Context, s *scope) (outcome, error) {
 	if s.target.Passed(v1alpha1.ConditionFenced) {
-		if !st.othersCanAppend(s) {
+		if !s.canAppendBeside(s.target) {
 			return st.proven(s), nil
 		}
 		// Somebody gave a right back, and may have begun to append.
-		if err := st.reopen(ctx, s); err != nil {
+		if err := st.reopen(ctx, s, s.target); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -102,8 +102,8 @@ func (s *scope) formerWriters() []string {
 	return roles
 }
 
-func (fenceStage) reopen(ctx context.Context, s *scope) error {
-	if err := s.ledger.ReopenStage(ctx, s.target, v1alpha1.ConditionFenced); err != nil {
+func (fenceStage) reopen(ctx context.Context, s *scope, live *ledger.Version) error {
+	if err := s.ledger.ReopenStage(ctx, live, v1alpha1.ConditionFenced); err != nil {
 		return err
 	}
 	return s.reload(ctx)
@@ -152,9 +152,10 @@ func strangers(writers eventlog.Writers, known, neighbours []string) []string {
 	return others
 }
 
-func (st fenceStage) othersCanAppend(s *scope) bool {
+// canAppendBeside tells whether another version than the live one can append.
+func (s *scope) canAppendBeside(live *ledger.Version) bool {
 	for _, v := range s.versions {
-		if v != s.target && s.canAppend(v) {
+		if v != live && s.canAppend(v) {
 			return true
 		}
 	}

@@ -196,9 +196,16 @@ func (r *Reconciler) keepLive(ctx context.Context, s *scope, v *ledger.Version) 
 // stages are busy with its successor, until they have fenced these off for it or its
 // successor's fence does. That it is passed is the stages' word. The successor itself
 // keeps the right only if it is gone back to and has not lost it yet: its pods may
-// serve clients still. Whatever else has it was given it by somebody else.
+// serve clients still. Whatever else has it was given it by somebody else, and may
+// have begun to append: the fence has to be proven again.
 func (r *Reconciler) fenceOthers(ctx context.Context, s *scope, live *ledger.Version) error {
 	st, fenced := fenceStage{r}, live.Passed(v1alpha1.ConditionFenced)
+	if fenced && s.canAppendBeside(live) {
+		if err := st.reopen(ctx, s, live); err != nil {
+			return err
+		}
+		live = s.known(live)
+	}
 	for _, v := range s.versions {
 		returns := v == s.target && v.Role == ledger.Warm && !fenced
 		if v == live || returns || fenced && !s.canAppend(v) {
