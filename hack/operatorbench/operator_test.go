@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +25,29 @@ func TestAQuantileLiesBetweenItsBounds(t *testing.T) {
 	later := histogram{bounds: h.bounds, counts: []float64{10, 60, 140, 150}, total: 150}
 	if got := later.minus(h).quantile(0.5); got != 1.5 {
 		t.Errorf("of what came since, the median is %v", got)
+	}
+}
+
+func TestTheLoadGoesBehindOthers(t *testing.T) {
+	load, err := beginBehind(filepath.Join(t.TempDir(), "log"), "sleep", []string{"60"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer load.end()
+	stat := fmt.Sprintf("/proc/%d/stat", load.Process.Pid)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		content, err := os.ReadFile(stat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// pid (program) state …: the niceness is the nineteenth.
+		fields := strings.Fields(string(content))
+		if fields[1] == "(sleep)" && fields[18] == niceness {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it is %s with niceness %s", fields[1], fields[18])
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/hack/bench/figures"
 )
 
@@ -17,9 +16,6 @@ const (
 	mustPass   = 50.0
 	// pollSeconds is between two looks of the operator at a source.
 	pollSeconds = 5.0
-	// mustDelay is how much later than otherwise a release may be looked at after a
-	// change because another one's server hangs. Both are the longest of many times.
-	mustDelay = 2.0
 )
 
 // goLive creates the releases, so many at a time, until all are live.
@@ -94,45 +90,6 @@ func (b *bench) tellParts(what string, before, after told) {
 		b.Add(figures.Told(what+": "+part.name+" in a pass p50", 1000*h.quantile(0.5), "ms"))
 		b.Add(figures.Told(what+": "+part.name+" in a pass p99", 1000*h.quantile(0.99), "ms"))
 	}
-}
-
-// calmPause is after a change that was seen, before the next one.
-const calmPause = 20 * time.Millisecond
-
-// lookAtAll changes one release after the other, each when the one before was seen,
-// and judges the passes: the processors are not busy with anything else then.
-func (b *bench) lookAtAll(ctx context.Context) error {
-	before, err := b.operator.scrape(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range b.releases {
-		if err := b.change(ctx, i, `{"spec":{"retention":{"versions":4}}}`); err != nil {
-			return err
-		}
-		if err := b.watcher.awaitOne(ctx, nameOf(i), "seen", sees(4)); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(calmPause):
-		}
-	}
-	if err := b.settle(ctx); err != nil {
-		return err
-	}
-	after, err := b.operator.scrape(ctx)
-	if err != nil {
-		return err
-	}
-	const what = "a change of each release"
-	passes := after.histogram("nawhas_pass_seconds").minus(before.histogram("nawhas_pass_seconds"))
-	b.Add(figures.Told(what+": writes to the API server", (after.writes()-before.writes())/float64(b.releases), "per release"))
-	b.Add(figures.Told(what+": pass without databases p50", 1000*passes.quantile(0.5), "ms"))
-	b.Add(figures.AtMost(what+": pass without databases p99", 1000*passes.quantile(0.99), "ms", mustPass))
-	b.tellParts(what, before, after)
-	return b.tellMemory(what)
 }
 
 func (b *bench) tellMemory(what string) error {
@@ -312,83 +269,4 @@ func (b *bench) restart(ctx context.Context) error {
 	b.Add(figures.Told("restart: reads of the API server", after.reads(), ""))
 	b.Add(figures.Told("restart: pass without databases p99", 1000*after.histogram("nawhas_pass_seconds").quantile(0.99), "ms"))
 	return b.tellMemory("restart")
-}
-
-// hangOne has a source not answer, right when all of its releases want to be
-// worked on, and sees how soon others are.
-func (b *bench) hangOne(ctx context.Context) error {
-	calm, err := b.react(ctx, b.hang/3)
-	if err != nil {
-		return err
-	}
-	b.wire.hold(true)
-	var stuck []int
-	for i := range b.releases {
-		if b.sourceOf(i) == 0 {
-			stuck = append(stuck, i)
-		}
-	}
-	held := time.Now()
-	if err := each(stuck, func(i int) error { return b.change(ctx, i, `{"spec":{"retention":{"versions":5}}}`) }); err != nil {
-		return err
-	}
-	hanging, err := b.react(ctx, b.hang)
-	if err != nil {
-		return err
-	}
-	silent := func(r *v1alpha1.NawhasRelease) bool {
-		return reasonOf(r, v1alpha1.ConditionDatabaseReady) == v1alpha1.ReasonUnreachable
-	}
-	if err := b.watcher.await(ctx, len(stuck), "known not to be reachable", silent); err != nil {
-		return err
-	}
-	known := time.Since(held)
-	b.wire.hold(false)
-	released := time.Now()
-	healthy := func(r *v1alpha1.NawhasRelease) bool { return !silent(r) && r.Status.ObservedGeneration == r.Generation }
-	if err := b.watcher.await(ctx, b.releases, "as before", healthy); err != nil {
-		return err
-	}
-	b.Add(figures.Told("without a stuck source: a change is seen after, at most", calm, "s"))
-	b.Add(figures.Told("one stuck source: a change of another release is seen after, at most", hanging, "s"))
-	b.Add(figures.AtMost("one stuck source: that is later by", max(0, hanging-calm), "s", mustDelay))
-	b.Add(figures.Told("one stuck source: all of its releases say so after, at most", known.Seconds(), "s").Noting("not looked at before %s were over", b.hang))
-	b.Add(figures.Told("one stuck source: all of its releases go on after", time.Since(released).Seconds(), "s"))
-	return b.tellMemory("one stuck source")
-}
-
-// sees tells whether the operator has seen that so many versions are to be kept.
-func sees(versions int) func(*v1alpha1.NawhasRelease) bool {
-	return func(r *v1alpha1.NawhasRelease) bool {
-		return r.Status.ObservedGeneration == r.Generation && r.Spec.Retention.Versions != nil && int(*r.Spec.Retention.Versions) == versions
-	}
-}
-
-// react changes one release after the other whose source answers, and returns
-// the longest time in seconds until the operator had seen one.
-func (b *bench) react(ctx context.Context, window time.Duration) (float64, error) {
-	longest := 0.0
-	deadline := time.Now().Add(window)
-	for i, versions := 0, 6; time.Now().Before(deadline); i++ {
-		if i == b.releases {
-			i, versions = 0, versions+1
-		}
-		if b.sourceOf(i) == 0 {
-			continue
-		}
-		name, started := nameOf(i), time.Now()
-		if err := b.change(ctx, i, fmt.Sprintf(`{"spec":{"retention":{"versions":%d}}}`, versions)); err != nil {
-			return 0, err
-		}
-		if err := b.watcher.awaitOne(ctx, name, "seen", sees(versions)); err != nil {
-			return 0, err
-		}
-		longest = max(longest, time.Since(started).Seconds())
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-	return longest, nil
 }
