@@ -45,8 +45,7 @@ type NawhasReleaseStatus struct {
 	Plan *ReleasePlan `json:"plan,omitempty"`
 
 	// versions are the versions that have a database, the newest release first.
-	// +listType=map
-	// +listMapKey=version
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	// +optional
 	Versions []VersionStatus `json:"versions,omitempty"`
@@ -162,8 +161,7 @@ type VersionStatus struct {
 	Progress *ReplayProgress `json:"progress,omitempty"`
 
 	// stages are the stages that the version has passed, with the evidence for each.
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Stages []StageStatus `json:"stages,omitempty"`

@@ -170,8 +170,7 @@ type VerificationStatus struct {
 	Differences *int64 `json:"differences,omitempty"`
 
 	// failed are the checks that failed, at most ten of them. The ledger has all.
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	// +optional
 	Failed []FailedCheck `json:"failed,omitempty"`
