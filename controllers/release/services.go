@@ -33,7 +33,8 @@ func (r *Reconciler) ensurePreview(ctx context.Context, s *scope, v *ledger.Vers
 }
 
 // removePreview takes the preview away when there is nothing to preview: it
-// would lead to a version that is live, and not be read only.
+// would lead to a version that is live, and not be read only, or to one that has
+// made way for another.
 func (r *Reconciler) removePreview(ctx context.Context, s *scope, live *ledger.Version) error {
 	p, ok := s.plans[live.Version]
 	if !ok {

@@ -136,7 +136,17 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, v *ledger.Version) erro
 	case v == s.target:
 		return r.removePreview(ctx, s, v)
 	}
-	return r.keepLive(ctx, s, v)
+	if err := r.keepLive(ctx, s, v); err != nil || s.halted() || !s.showsNothing() {
+		return err
+	}
+	return r.removePreview(ctx, s, v)
+}
+
+// showsNothing reports whether a preview that is there was another version's, which has
+// made way: the one that is built instead is not to be seen yet.
+func (s *scope) showsNothing() bool {
+	v := s.target
+	return v == nil || v.Role == ledger.Retiring || v.Role == ledger.Candidate && (v.Held != nil || !v.Passed(v1alpha1.ConditionVerified))
 }
 
 // run brings what runs of a version to what it should be.
