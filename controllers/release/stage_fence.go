@@ -165,7 +165,7 @@ func (s *scope) canAppendBeside(live *ledger.Version) bool {
 // fence takes a version's right to append, after its pods drained.
 func (st fenceStage) fence(ctx context.Context, s *scope, v *ledger.Version) (outcome, error) {
 	if s.canAppend(v) {
-		if left := s.undrained(v); left != "" {
+		if left := s.holdsFence(v); left != "" {
 			return waiting(v1alpha1.ReasonDraining, fmt.Sprintf("waiting until the pods of version %s that received traffic are gone (%s)", v.Version, left), pollFast), nil
 		}
 		if err := s.forbidAppending(ctx, v); err != nil {

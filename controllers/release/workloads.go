@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -124,25 +122,6 @@ func (r *Reconciler) ensureWorkload(ctx context.Context, s *scope, v *ledger.Ver
 	return r.ensureCompanions(ctx, s, v, workload, runs)
 }
 
-// mayRun reports whether a workload may have pods now: all may but exclusive
-// ones that have to wait.
-func (s *scope) mayRun(v *ledger.Version, workload *v1alpha1.Workload) bool {
-	if v.Role == ledger.Live {
-		return !workload.Exclusive || s.inTheWay(v, workload.Name) == ""
-	}
-	return !workload.Exclusive && !s.exclusiveNow(workload.Name)
-}
-
-// exclusiveNow reports whether the live version has a workload of that name
-// which is exclusive, whatever it was in other versions.
-func (s *scope) exclusiveNow(workload string) bool {
-	live := s.live()
-	if live == nil || s.plans[live.Version] == nil {
-		return false
-	}
-	return slices.ContainsFunc(s.plans[live.Version].Workloads, func(w v1alpha1.Workload) bool { return w.Name == workload && w.Exclusive })
-}
-
 func renderWorkload(s *scope, v *ledger.Version, p *plan, c *credentials, workload *v1alpha1.Workload, replicas int32) *appsv1.Deployment {
 	labels := merged(labelsOf(s, v), map[string]string{v1alpha1.LabelWorkload: workload.Name})
 	template := *workload.Template.DeepCopy()
@@ -198,43 +177,6 @@ func planMissing(v *ledger.Version) error {
 	return fmt.Errorf("the ControllerRevision of version %s is gone; set spec.version to it once, so that it is frozen again", v.Version)
 }
 
-// inTheWay names the pods of other versions for which an exclusive workload
-// waits. A pod on a node that does not answer is one: it may still be at work.
-// One that has ended is not, although its object is kept.
-func (s *scope) inTheWay(v *ledger.Version, workload string) string {
-	var names []string
-	for i := range s.pods {
-		pod := &s.pods[i]
-		if pod.Labels[v1alpha1.LabelWorkload] == workload && pod.Labels[v1alpha1.LabelVersion] != v.Version && !ended(pod) {
-			names = append(names, pod.Name)
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-// exclusiveWaits says for which pods an exclusive workload of the live version
-// waits, nil when for none.
-func (s *scope) exclusiveWaits() *outcome {
-	live := s.live()
-	if live == nil || s.plans[live.Version] == nil {
-		return nil
-	}
-	for i := range s.plans[live.Version].Workloads {
-		workload := &s.plans[live.Version].Workloads[i]
-		if !workload.Exclusive {
-			continue
-		}
-		if pods := s.inTheWay(live, workload.Name); pods != "" {
-			result := waiting(v1alpha1.ReasonDraining, fmt.Sprintf(
-				"exclusive workload %s of version %s starts when the pods of other versions are gone from the API (%s); if their node does not answer, delete the node, or the pods with --force once nothing of them runs",
-				workload.Name, live.Version, pods), 0)
-			return &result
-		}
-	}
-	return nil
-}
-
 // ended reports whether nothing of a pod runs any more.
 func ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
@@ -287,27 +229,6 @@ func (s *scope) podTrouble(v *ledger.Version) verdict {
 		}
 	}
 	return verdict{}
-}
-
-// undrained names the pods of a version that may have received traffic before
-// it lost its place, or says that they are not being replaced yet.
-func (s *scope) undrained(v *ledger.Version) string {
-	current := strconv.Itoa(int(v.Drains))
-	for i := range s.deployments {
-		d := &s.deployments[i]
-		if isWorkloadOf(d.Labels, v) && (d.Spec.Template.Annotations[v1alpha1.AnnotationDrained] != current || d.Status.ObservedGeneration < d.Generation) {
-			return "their replacement begins"
-		}
-	}
-	var names []string
-	for i := range s.pods {
-		pod := &s.pods[i]
-		if isWorkloadOf(pod.Labels, v) && !ended(pod) && pod.Annotations[v1alpha1.AnnotationDrained] != current {
-			names = append(names, pod.Name)
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }
 
 func isWorkloadOf(labels map[string]string, v *ledger.Version) bool {
