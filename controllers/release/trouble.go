@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
@@ -95,13 +96,23 @@ func explainTyped(err error) (trouble, bool) {
 	if errors.Is(err, ledger.ErrNewer) {
 		return trouble{v1alpha1.ReasonLedgerIncompatible, err.Error()}, true
 	}
-	if apierrors.IsInvalid(err) {
+	return explainRefusal(err)
+}
+
+// explainRefusal is about what the API server refuses. It says Forbidden to an account
+// without a right, and for admission rules and quotas as well; only the first names a
+// user who cannot do something. In a namespace that is being deleted it is nobody's
+// fault.
+func explainRefusal(err error) (trouble, bool) {
+	switch {
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return trouble{v1alpha1.ReasonSpecRefused, "the API server refuses what the spec asks for; correct it: " + err.Error()}, true
-	}
-	if apierrors.IsForbidden(err) {
+	case !apierrors.IsForbidden(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return trouble{}, false
+	case strings.Contains(err.Error(), `User "`) && strings.Contains(err.Error(), `" cannot `):
 		return trouble{v1alpha1.ReasonMissingRights, "the operator's service account lacks a right: " + err.Error()}, true
 	}
-	return trouble{}, false
+	return trouble{v1alpha1.ReasonSpecRefused, "a quota or an admission rule of the cluster refuses what the spec asks for; change the one or the other: " + err.Error()}, true
 }
 
 // explainPostgres goes by SQLSTATE. Connection errors of pgx name user, host
