@@ -24,7 +24,7 @@ const (
 	// hangingWriter is a transaction that has appended and does not end.
 	hangingWriter fault = "writer"
 	// straggler is a transaction of the version that makes way which appends after
-	// the switch and does not end.
+	// the switch and does not end by itself.
 	straggler fault = "straggler"
 	// writersInTurn are transactions that append one after the other, without a
 	// moment between them.

@@ -70,12 +70,20 @@ func planOf(seed, seeds uint64, catalogue []string) plan {
 	return p
 }
 
+// replayBegun is the commit of a part of a replay. A program that ends there, before
+// others do, lets the next one go on from where it was, while clients change what it
+// has: only then are rows changed in a replay.
+const replayBegun = "replay: commit of WITH moved AS ( UPDATE checkpoint SET position = $…::bigint, stage = $…::text, target = $…::bigint, …"
+
 // sweepOf makes a plan for targets that were missed: everything happens in it,
 // nothing else disturbs it, and the first chance is taken. In every second round a
 // candidate makes way for another one before it is live.
 func sweepOf(seed, round uint64, mode v1alpha1.CutoverMode, targets []killpoint.Target) plan {
 	for i := range targets {
 		targets[i].Pass = 0
+	}
+	if slices.ContainsFunc(targets, func(t killpoint.Target) bool { return strings.HasPrefix(t.Point, "replay: ") }) {
+		targets = append(targets, killpoint.Target{Point: replayBegun, Moment: killpoint.After})
 	}
 	steps := []step{{version: first, settle: true}}
 	if round%2 == 1 {

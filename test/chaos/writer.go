@@ -108,8 +108,11 @@ func (w *world) hang(ctx context.Context) error {
 	return nil
 }
 
-// straggle has the version that is live append once another one is, and take its
-// time to commit: the pods that its requests came to may be gone by then, their
+// outlasting is longer than a fence lets a transaction last, and its pods drain.
+const outlasting = 15 * time.Second
+
+// straggle has the version that is live append once another one is, and not commit
+// until the fence ends it: the pods that its requests came to may be gone by then, their
 // transactions are not.
 func (w *world) straggle(ctx context.Context, version string) error {
 	former, reciters, err := w.found(ctx)
@@ -137,9 +140,21 @@ func (w *world) straggle(ctx context.Context, version string) error {
 	if err := o.append(ctx, reciters); err != nil {
 		return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
-	_ = sleep(ctx, 4*time.Second)
-	if err := o.commit(ctx); err != nil {
+	if err := errors.Join(o.outlast(ctx, outlasting), o.commit(ctx)); err != nil {
 		w.log.Info("the straggler was ended", "error", err)
+	}
+	return nil
+}
+
+// outlast leaves the transaction as it is until somebody ends it, or its time is over.
+func (o *writer) outlast(ctx context.Context, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+		if err := o.conn.Ping(ctx); err != nil {
+			return fmt.Errorf("look whether the session is there: %w", err)
+		}
 	}
 	return nil
 }
