@@ -1,78 +1,83 @@
 package release
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
-	"github.com/nawhas/nawhas-operator/internal/metricquery"
 )
-
-// metricsTimeout bounds how long a pass asks Prometheus, for all checks.
-const metricsTimeout = 3 * time.Second
 
 // metricPoints is at how many moments of failAfter a value is looked at.
 const metricPoints = 5
 
-// checkMetrics asks for the release's checks. A value that was wrong for long
-// enough is a reason to go back; a Prometheus that does not answer, or knows
-// nothing, is none. Nothing is remembered between passes: Prometheus remembers.
-func (r *Reconciler) checkMetrics(ctx context.Context, s *scope, live *ledger.Version, seen observation, until time.Time) observation {
-	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
-	defer cancel()
-	if len(s.release.Spec.Cutover.Checks) > 0 {
-		seen.again = soonest(pollProgress, seen.again)
-	}
-	var silent []string
-	for i := range s.release.Spec.Cutover.Checks {
-		check := &s.release.Spec.Cutover.Checks[i]
-		failed, err := s.askMetric(ctx, live, check, until)
-		switch {
-		case failed != "":
-			return observation{reason: v1alpha1.ReasonMetricFailed, message: failed}
-		case err != nil:
-			silent = append(silent, fmt.Sprintf("check %s: %v", check.Name, err))
-		}
-	}
-	if seen.over && len(silent) > 0 {
-		r.event(s, eventWarning, "MetricUnknown", fmt.Sprintf("version %s was watched without these: %s", live.Version, strings.Join(silent, "; ")))
-	}
-	return seen
-}
-
-// askMetric says how a check fails, nothing when it does not, and an error when
-// that is not known.
-func (s *scope) askMetric(ctx context.Context, live *ledger.Version, check *v1alpha1.MetricCheck, until time.Time) (failed string, err error) {
-	lasting := max(durationOf(check.FailAfter).Truncate(time.Second), time.Second)
+// checkMetrics goes by what Prometheus says of the release's checks. A value that
+// was wrong for long enough is a reason to go back; a Prometheus that does not
+// answer, or knows nothing, is none. A pass does not wait for an answer, but the
+// watch is not over before there is one about its end.
+func (r *Reconciler) checkMetrics(s *scope, live *ledger.Version, seen observation, until time.Time) observation {
 	to := s.now
 	if to.After(until) {
 		to = until
 	}
-	from := to.Add(-lasting)
-	if from.Before(*live.LiveSince) {
-		return "", nil // it was not live for long enough to fail
+	questions := s.metricQuestions(live, to)
+	answers := r.asker.ask(client.ObjectKeyFromObject(s.release), questions, to, to.Equal(until))
+	judged, silent := judgeMetrics(questions, answers, seen, until)
+	if judged.over && len(silent) > 0 {
+		r.event(s, eventWarning, "MetricUnknown", fmt.Sprintf("version %s was watched without these: %s", live.Version, strings.Join(silent, "; ")))
 	}
-	query := strings.NewReplacer("$version", live.Version, "$namespace", s.release.Namespace, "$release", s.release.Name).Replace(check.Prometheus.Query)
-	values, err := (&metricquery.Client{}).Range(ctx, check.Prometheus.Address, query, from, to, lasting/metricPoints)
-	if err != nil {
-		return "", err
+	return judged
+}
+
+// metricQuestions are those of the release's checks that the version has been live
+// for long enough to fail.
+func (s *scope) metricQuestions(live *ledger.Version, to time.Time) []metricQuestion {
+	var questions []metricQuestion
+	for i := range s.release.Spec.Cutover.Checks {
+		check := &s.release.Spec.Cutover.Checks[i]
+		lasting := max(durationOf(check.FailAfter).Truncate(time.Second), time.Second)
+		if to.Add(-lasting).Before(*live.LiveSince) {
+			continue
+		}
+		query := strings.NewReplacer("$version", live.Version, "$namespace", s.release.Namespace, "$release", s.release.Name).Replace(check.Prometheus.Query)
+		questions = append(questions, metricQuestion{name: check.Name, address: check.Prometheus.Address, query: query, max: check.Max, min: check.Min,
+			lasting: lasting, liveSince: live.LiveSince.UnixMicro()})
 	}
-	return judgeMetric(check, values, lasting)
+	return questions
+}
+
+// judgeMetrics decides on what is known of the checks by now, and says which of
+// them Prometheus does not know.
+func judgeMetrics(questions []metricQuestion, answers []*metricAnswer, seen observation, until time.Time) (judged observation, silent []string) {
+	for i, answer := range answers {
+		switch {
+		case answer != nil && answer.failed != "":
+			return observation{reason: v1alpha1.ReasonMetricFailed, message: answer.failed}, nil
+		case answer == nil || answer.to.Before(until):
+			seen.over = false
+		case answer.err != nil:
+			silent = append(silent, fmt.Sprintf("check %s: %v", questions[i].name, answer.err))
+		}
+	}
+	if len(questions) > 0 {
+		seen.again = soonest(pollProgress, seen.again)
+	}
+	return seen, silent
 }
 
 // judgeMetric decides on the values of a check over the time that it has to be
 // wrong for: all of them must be there, and wrong.
-func judgeMetric(check *v1alpha1.MetricCheck, values []float64, lasting time.Duration) (failed string, err error) {
+func judgeMetric(check metricQuestion, values []float64) (failed string, err error) {
 	if len(values) == 0 {
 		return "", errors.New("the query finds no value")
 	}
-	highest, isMax := bound(check.Max)
-	lowest, isMin := bound(check.Min)
+	highest, isMax := bound(check.max)
+	lowest, isMin := bound(check.min)
 	above, below := isMax, isMin
 	for _, value := range values {
 		above = above && value > highest
@@ -83,9 +88,9 @@ func judgeMetric(check *v1alpha1.MetricCheck, values []float64, lasting time.Dur
 	case len(values) <= metricPoints:
 		return "", nil
 	case above:
-		return fmt.Sprintf("check %s: the value is %s and was above %s for %s", check.Name, last, check.Max, lasting), nil
+		return fmt.Sprintf("check %s: the value is %s and was above %s for %s", check.name, last, check.max, check.lasting), nil
 	case below:
-		return fmt.Sprintf("check %s: the value is %s and was below %s for %s", check.Name, last, check.Min, lasting), nil
+		return fmt.Sprintf("check %s: the value is %s and was below %s for %s", check.name, last, check.min, check.lasting), nil
 	}
 	return "", nil
 }

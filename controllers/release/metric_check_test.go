@@ -137,7 +137,7 @@ func TestJudgeMetric(t *testing.T) {
 				}
 				values = append(values, value)
 			}
-			failed, err := judgeMetric(&v1alpha1.MetricCheck{Name: "x", Max: test.max, Min: test.min}, values, 10*time.Second)
+			failed, err := judgeMetric(metricQuestion{name: "x", max: test.max, min: test.min, lasting: 10 * time.Second}, values)
 			if (err != nil) != test.unknown || (failed != "") != (test.fails != "") || !strings.Contains(failed, test.fails) {
 				t.Errorf("it says %q, %v", failed, err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
@@ -45,6 +46,7 @@ type observation struct {
 func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 	live := s.live()
 	if live == nil || live.Held != nil || live.LiveSince == nil || live.Passed(observed) {
+		r.asker.forget(client.ObjectKeyFromObject(s.release))
 		return passed(""), nil
 	}
 	until := s.observedUntil(live)
@@ -59,7 +61,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 			seen = observation{reason: problem.reason, message: problem.message}
 		}
 		if seen.message == "" {
-			seen = r.checkMetrics(ctx, s, live, seen, until)
+			seen = r.checkMetrics(s, live, seen, until)
 		}
 	}
 	switch {

@@ -62,6 +62,7 @@ type Reconciler struct {
 	servers  *servers
 	metrics  *metrics
 	pollers  *pollers
+	asker    *metricAsker
 	resting  *resting
 	// suitable are the connections of each release that were checked.
 	suitable sync.Map
@@ -99,7 +100,7 @@ func DefaultSettings() Settings {
 // New makes a Reconciler that reads and writes through one client.
 func New(c client.Client, recorder events.EventRecorder, settings Settings) *Reconciler {
 	r := &Reconciler{Client: c, Recorder: recorder, Clock: clock.RealClock{}, Secrets: &Secrets{Cached: c}, settings: settings,
-		servers: newServers(settings.PerServer), metrics: newMetrics(), resting: newResting()}
+		servers: newServers(settings.PerServer), metrics: newMetrics(), asker: newMetricAsker(), resting: newResting()}
 	r.pollers = newPollers(settings.PollInterval, r.servers, r.resting, r.metrics)
 	return r
 }
@@ -121,7 +122,10 @@ func (r *Reconciler) Alive() error {
 }
 
 // Close ends the connections to all servers.
-func (r *Reconciler) Close() { r.servers.close() }
+func (r *Reconciler) Close() {
+	r.asker.close()
+	r.servers.close()
+}
 
 // +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases,verbs=get;list;watch;patch;update
 // +kubebuilder:rbac:groups=releases.nawhas.com,resources=nawhasreleases/status,verbs=get;patch;update
@@ -145,6 +149,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			r.metrics.forget(request.NamespacedName)
 			r.resting.rouse(request.NamespacedName)
 			r.pollers.drifts.forget(request.NamespacedName)
+			r.asker.forget(request.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

@@ -77,6 +77,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, sec
 				return r.releasesNaming(ctx, secret)
 			}))).
 		WatchesRawSource(r.pollers).
+		WatchesRawSource(r.asker).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.settings.Concurrency,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](pollFast, pollSlow),

@@ -136,6 +136,7 @@ func (w *world) restart(c client.Client) {
 	w.recorder = events.NewFakeRecorder(1000)
 	w.reconciler = New(&cachedClient{c}, w.recorder, DefaultSettings())
 	w.reconciler.Clock = clock.PassiveClock(w.clock)
+	w.reconciler.asker.spawn = func(run func()) { run() }
 }
 
 func (w *world) secret(name, url string) {
