@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
-
-// observeStep names the Jobs that verify a version which went live.
-const observeStep = "observe"
 
 // observed is the ledger's name for a version that was watched to the end.
 const observed = "Observed"
@@ -51,12 +47,13 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 	}
 	until := s.observedUntil(live)
 	seen := observation{over: s.now.After(until), again: until.Sub(s.now) + time.Second}
+	var verification reverification
 	if s.sendsBack(live) {
-		verification, err := r.verifyAgain(ctx, s, live)
-		if err != nil {
+		var err error
+		if verification, err = r.verifyAgain(ctx, s, live); err != nil {
 			return outcome{}, err
 		}
-		seen = judgeObservation(s.pods, live, s.sized(live), verification, until, s.now)
+		seen = judgeObservation(s.pods, live, s.sized(live), verification.verdict, until, s.now)
 		if problem := unsound(live); problem != nil && seen.message == "" {
 			seen = observation{reason: problem.reason, message: problem.message}
 		}
@@ -67,8 +64,13 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (outcome, error) {
 	switch {
 	case seen.message != "":
 		return r.sendBack(ctx, s, live, seen)
+	case !seen.over && verification.refused:
+		return blocked(verification.reason, verification.message, seen.again), nil
 	case !seen.over:
 		return outcome{passed: true, again: seen.again}, nil
+	}
+	if verification.asked && !verification.done {
+		r.event(s, eventWarning, "VerificationUnknown", fmt.Sprintf("version %s was watched without its verification: %s", live.Version, verification.message))
 	}
 	if err := s.ledger.PassStage(ctx, live, observed, map[string]string{"until": s.now.UTC().Format(time.RFC3339)}); err != nil {
 		return outcome{}, err
@@ -177,27 +179,6 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCond
 		}
 	}
 	return nil
-}
-
-// verifyAgain has the verification run once more while the version is watched,
-// and judges it. It is one Job for each time that the version goes live.
-func (r *Reconciler) verifyAgain(ctx context.Context, s *scope, v *ledger.Version) (verdict, error) {
-	p, run := s.plans[v.Version], int(v.Drains)+1
-	for i := range s.jobs {
-		job := &s.jobs[i]
-		if job.Labels[v1alpha1.LabelStage] == observeStep && job.Annotations[v1alpha1.AnnotationBuild] == v.Build.String() &&
-			job.Annotations[annotationAttempt] == strconv.Itoa(run) && job.DeletionTimestamp.IsZero() {
-			return judgeJob(job, s.podsOf(job)), nil
-		}
-	}
-	if s.now.After(s.observedUntil(v)) {
-		return verdict{}, nil
-	}
-	job, err := r.renderJob(ctx, s, p, step{of: v, name: observeStep, command: p.Verify.Command, spec: p.Verify.StepSpec, timeout: p.Verify.Timeout, side: verifyingSide(p)}, run)
-	if err != nil {
-		return verdict{}, err
-	}
-	return verdict{}, r.apply(ctx, s, job)
 }
 
 // sendBack records that the version is to make way for the previous one.

@@ -145,6 +145,10 @@ func explainPostgres(err error) (trouble, bool) {
 	return trouble{}, false
 }
 
+// isAuthorization reports whether the API server refused who asked, rather than what
+// was asked for. Its answers to both have the same code and reason.
+func isAuthorization(err error) bool { return strings.Contains(err.Error(), `forbidden: User "`) }
+
 func isConnectError(err error) bool {
 	_, ok := errors.AsType[*pgconn.ConnectError](err)
 	return ok
