@@ -56,6 +56,9 @@ type step struct {
 	once bool
 	// before is done before the step's Job is made, and may be done again.
 	before func(context.Context) error
+	// refused says why what a complete Job proves does not count, "" when it does,
+	// by what the ledger says now. Nil when it always counts.
+	refused func(context.Context, progress) (string, error)
 }
 
 // progress is where a step's Job is.
@@ -95,8 +98,8 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 }
 
 // retryAsked reports whether somebody raised spec.retry after a Job was made: it
-// is made again at once when it failed or cannot start, or when what it proved was
-// refused. A Job that does not say when it was made is an older operator's.
+// is made again at once when it failed or cannot start, or when what it proved is
+// refused. One that came to a good end is not. A Job that does not say when it was made is an older operator's.
 func retryAsked(job *batchv1.Job, retry int64) bool {
 	then, err := strconv.ParseInt(job.Annotations[annotationRetry], 10, 64)
 	return err == nil && retry > then

@@ -17,7 +17,8 @@ import (
 
 // madeAgain reports whether a step's Job makes way for another one: what it proves
 // is out of date, it failed and it is time, or it cannot start and would as it is
-// rendered now, or as somebody asked for. For one that failed it says when it is time.
+// rendered now, or as somebody asked for. One that is complete stays, also when
+// somebody asked while it ran, unless its proof is refused. For one that failed it says when it is time.
 func (r *Reconciler) madeAgain(ctx context.Context, s *scope, p *plan, current step, state *progress) (bool, error) {
 	job, asked := state.job, retryAsked(state.job, s.release.Spec.Retry)
 	switch {
@@ -26,8 +27,11 @@ func (r *Reconciler) madeAgain(ctx context.Context, s *scope, p *plan, current s
 	case state.failed:
 		state.retryAt = retryAt(job, s.now)
 		return asked || !state.retryAt.After(s.now), nil
+	case state.done && asked && current.refused != nil:
+		problem, err := current.refused(ctx, *state)
+		return problem != "", err
 	case state.done:
-		return asked, nil
+		return false, nil
 	case asked && state.reason != "":
 		return r.still(ctx, s, job, runs)
 	case hasRun(job, s.podsOf(job)):

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,48 @@ func TestAStepThatRunsIsNotBegunAnew(t *testing.T) {
 
 	if now := w.jobOf(replayStep); now.UID != job.UID {
 		t.Errorf("Job %s made way for %s", job.Name, now.Name)
+	}
+}
+
+// A replay may take hours: somebody who raises spec.retry meanwhile does not have it
+// begun anew when it has come to a good end.
+func TestAStepThatCameToAGoodEndIsNotTriedAgain(t *testing.T) {
+	for _, stage := range []string{"migrate", replayStep, verifyStep} {
+		t.Run(stage, func(t *testing.T) {
+			w := newWorld(t)
+			w.kubelet.does = func(other string) bool { return other != stage }
+			w.newRelease()
+			w.until("begun", func(*v1alpha1.NawhasRelease) bool {
+				return slices.ContainsFunc(w.jobs("3.1.2"), func(name string) bool { return strings.Contains(name, "-"+stage+"-") })
+			})
+			job := w.jobOf(stage)
+			w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = 1 })
+			w.kubelet.does = nil
+			w.kubelet.work()
+
+			w.until("live", isLive("3.1.2"))
+
+			if now := w.jobOf(stage); now.UID != job.UID {
+				t.Errorf("Job %s was made again as %s", job.Name, now.Name)
+			}
+		})
+	}
+}
+
+// What a complete Job does not prove is proven again when somebody asks for it.
+func TestAProofThatWasRefusedIsMadeAgainWhenRetryIsRaised(t *testing.T) {
+	w := newWorld(t)
+	w.kubelet.reports(func(r *report) { r.Job = "another" })
+	w.newRelease()
+	w.until("refused", func(r *v1alpha1.NawhasRelease) bool {
+		return conditionOf(r, v1alpha1.ConditionVerified).Reason == v1alpha1.ReasonEvidenceRefused
+	})
+	replay, refused := w.jobOf(replayStep), w.jobOf(verifyStep)
+	w.kubelet.reports(func(*report) {})
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = 1 })
+	w.until("live", isLive("3.1.2"))
+	if w.jobOf(replayStep).UID != replay.UID || w.jobOf(verifyStep).UID == refused.UID {
+		t.Errorf("the Jobs are %v", w.jobs("3.1.2"))
 	}
 }
 

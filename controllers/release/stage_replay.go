@@ -31,7 +31,8 @@ func (st replayStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if p.inRounds() {
 		return st.inRounds(ctx, s)
 	}
-	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: append(skipping(p), pacing(p)...)})
+	state, err := st.runJob(ctx, s, step{name: replayStep, command: p.Replay.Command, spec: p.Replay.StepSpec, timeout: p.Replay.Timeout, env: append(skipping(p), pacing(p)...),
+		refused: s.incomplete})
 	switch {
 	case err != nil:
 		return outcome{}, err
@@ -89,17 +90,31 @@ func (st replayStage) begin(ctx context.Context, s *scope, p *plan) error {
 	return s.reload(ctx)
 }
 
+// incomplete says how the replay itself contradicts a complete Job, "" when it does
+// not.
+func (s *scope) incomplete(ctx context.Context, state progress) (string, error) {
+	if err := s.reload(ctx); err != nil {
+		return "", err
+	}
+	reported := s.target.Checkpoint
+	if reported.ReportedAt == nil || reported.Stage == replayComplete {
+		return "", nil
+	}
+	return fmt.Sprintf("Job %s says that it is complete, but the checkpoint of %s says %q at position %d",
+		state.job.Name, s.target.Database, reported.Stage, reported.Position), nil
+}
+
 // complete believes a complete Job, unless the replay itself reported that the
 // database is not complete.
 func (st replayStage) complete(ctx context.Context, s *scope, state progress) (outcome, error) {
-	if err := s.reload(ctx); err != nil {
+	problem, err := s.incomplete(ctx, state)
+	if err != nil {
 		return outcome{}, err
 	}
-	reported := s.target.Checkpoint
-	if reported.ReportedAt != nil && reported.Stage != replayComplete {
-		return blocked(v1alpha1.ReasonJobFailed, fmt.Sprintf("Job %s says that it is complete, but the checkpoint of %s says %q at position %d",
-			state.job.Name, s.target.Database, reported.Stage, reported.Position), pollFast), nil
+	if problem != "" {
+		return blocked(v1alpha1.ReasonJobFailed, problem, pollFast), nil
 	}
+	reported := s.target.Checkpoint
 	detail := ""
 	if reported.ReportedAt != nil {
 		detail = fmt.Sprintf("all events up to position %d", reported.Position)

@@ -31,6 +31,10 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err != nil {
 		return outcome{}, err
 	}
+	verification.refused = func(ctx context.Context, state progress) (string, error) {
+		_, problem, err := s.proofOf(ctx, state)
+		return problem, err
+	}
 	state, err := st.runJob(ctx, s, verification)
 	switch {
 	case err != nil:
@@ -80,17 +84,27 @@ func verifyingSide(p *plan) string {
 	return ownerSide
 }
 
-// complete believes a complete Job when what it proves is about this database,
-// and the verification itself, if it reports, agrees.
-func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (outcome, error) {
+// proofOf is what a complete Job proves of the version's database, and why that is
+// refused, "" when it is not.
+func (s *scope) proofOf(ctx context.Context, state progress) (found evidence, problem string, err error) {
 	if err := s.reload(ctx); err != nil {
-		return outcome{}, err
+		return evidence{}, "", err
 	}
-	found := evidenceOf(s.target, state.job, s.podsOf(state.job), "")
+	found = evidenceOf(s.target, state.job, s.podsOf(state.job), "")
 	if said, reported := reportOf(s.target.Checkpoint.Evidence); reported {
 		found.Report, found.Position, found.Detail = s.target.Checkpoint.Evidence, said.Position, said.summary()
 	}
-	if problem := judgeEvidence(s.target, found); problem != "" {
+	return found, judgeEvidence(s.target, found), nil
+}
+
+// complete believes a complete Job when what it proves is about this database,
+// and the verification itself, if it reports, agrees.
+func (st verifyStage) complete(ctx context.Context, s *scope, state progress) (outcome, error) {
+	found, problem, err := s.proofOf(ctx, state)
+	if err != nil {
+		return outcome{}, err
+	}
+	if problem != "" {
 		return blocked(v1alpha1.ReasonEvidenceRefused, fmt.Sprintf("Job %s is complete, but its evidence is refused: %s; raise spec.retry to %d to have the database verified again",
 			state.job.Name, problem, s.release.Spec.Retry+1), pollSlow), nil
 	}
