@@ -6,6 +6,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -137,6 +138,34 @@ func TestAVersionWhoseVerificationFailsIsSentBackAndVerifiedAnew(t *testing.T) {
 	w.kubelet.refuse = nil
 	w.kubelet.wait(lastRetry)
 	w.until("live", isLive("3.2.0"))
+}
+
+// A database that moves on has no position at which it could be compared.
+func TestAVersionThatWasSentBackStandsStillWhileItIsVerifiedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.newRelease()
+	w.until("live", isLive("3.1.2"))
+	w.kubelet.refuse = map[string]int32{"observe": exitUnproven}
+	w.release("3.2.0")
+	w.until("sent back", isHeldAt("3.1.2"))
+	w.settle()
+	if replicas := *w.follower("3.2.0").Spec.Replicas; replicas != 1 {
+		t.Fatalf("the version that was sent back has %d followers", replicas)
+	}
+	w.kubelet.refuse = nil
+	verified := 0
+	w.kubelet.verifies = func(*batchv1.Job) {
+		verified++
+		followers := w.podsWith(map[string]string{v1alpha1.LabelVersion: "3.2.0", v1alpha1.LabelStage: followerName})
+		if replicas := *w.follower("3.2.0").Spec.Replicas; replicas != 0 || len(followers) > 0 {
+			t.Errorf("it is followed meanwhile by %d of %d pods", len(followers), replicas)
+		}
+	}
+	w.update(func(r *v1alpha1.NawhasRelease) { r.Spec.Retry = 1 })
+	w.until("live", isLive("3.2.0"))
+	if verified != 1 {
+		t.Errorf("it was verified %d times", verified)
+	}
 }
 
 func TestNothingIsSentBackWhenThatIsNotWanted(t *testing.T) {

@@ -27,6 +27,9 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 	if err := s.begin(ctx, v1alpha1.ConditionVerified); err != nil {
 		return outcome{}, err
 	}
+	if pod := s.stillFollows(v); pod != "" {
+		return waiting(v1alpha1.ReasonVerifying, fmt.Sprintf("%s stands still while it is verified; waiting for pod %s to end", v.Database, pod), pollProgress), nil
+	}
 	verification, err := s.verification(p)
 	if err != nil {
 		return outcome{}, err
@@ -47,6 +50,20 @@ func (st verifyStage) reconcile(ctx context.Context, s *scope) (outcome, error) 
 		return describeFailure(s, state), nil
 	}
 	return waiting(v1alpha1.ReasonVerifying, fmt.Sprintf("comparing %s with the log", v.Database), 0), nil
+}
+
+// stillFollows names the pod that keeps a version current which was followed before
+// and is to be verified anew, "" when there is none, or none on a node that answers.
+// What is live is followed all the time, and compared with nothing.
+func (s *scope) stillFollows(v *ledger.Version) string {
+	for i := range s.pods {
+		pod := &s.pods[i]
+		if v.Role != ledger.Live && pod.Labels[v1alpha1.LabelVersion] == v.Version && pod.Labels[v1alpha1.LabelStage] == followerName &&
+			!ended(pod) && late(pod, s.now) < overdueAfter {
+			return awaited(pod, s.now)
+		}
+	}
+	return ""
 }
 
 // verification is the step: what the Job is told, and what has to be done

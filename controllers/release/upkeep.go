@@ -21,8 +21,9 @@ type needs struct {
 }
 
 // needsOf decides what a version should have running by its role and by how
-// far it is. A candidate is not followed before it is verified: it then stands
-// where it is compared. A warm version that is not among the most recent is not
+// far it is. A candidate is not followed before it is verified, nor is a version
+// that was sent back while it is verified anew: it then stands where it is
+// compared. A warm version that is not among the most recent is not
 // kept current, and none has a preview: it was live before, and a Service more
 // has nodes learn of the switch later, because they gather changes of a second.
 func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time) needs {
@@ -33,7 +34,10 @@ func needsOf(v, target *ledger.Version, keep keeping, recent bool, now time.Time
 	case ledger.Warm:
 		follow := recent && v.WarmSince != nil && now.Sub(*v.WarmSince) < keep.window
 		pods := follow && (keep.switching || now.Sub(*v.WarmSince) < keep.pods)
-		return needs{follower: wanted || follow, pods: wanted || pods}
+		if wanted {
+			return needs{follower: v.Passed(v1alpha1.ConditionVerified), pods: true}
+		}
+		return needs{follower: follow, pods: pods}
 	case ledger.Candidate:
 		verified := wanted && v.Held == nil && v.Passed(v1alpha1.ConditionVerified)
 		return needs{follower: verified, pods: verified, preview: verified}
