@@ -100,19 +100,18 @@ func explainTyped(err error) (trouble, bool) {
 }
 
 // explainRefusal is about what the API server refuses. It says Forbidden to an account
-// without a right, and for admission rules and quotas as well; only the first names a
-// user who cannot do something. In a namespace that is being deleted it is nobody's
-// fault.
+// without a right, and for admission rules and quotas as well. In a namespace that is
+// being deleted it is nobody's fault.
 func explainRefusal(err error) (trouble, bool) {
 	switch {
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return trouble{v1alpha1.ReasonSpecRefused, "the API server refuses what the spec asks for; correct it: " + err.Error()}, true
 	case !apierrors.IsForbidden(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return trouble{}, false
-	case strings.Contains(err.Error(), `User "`) && strings.Contains(err.Error(), `" cannot `):
+	case isAuthorization(err):
 		return trouble{v1alpha1.ReasonMissingRights, "the operator's service account lacks a right: " + err.Error()}, true
 	}
-	return trouble{v1alpha1.ReasonSpecRefused, "a quota or an admission rule of the cluster refuses what the spec asks for; change the one or the other: " + err.Error()}, true
+	return trouble{v1alpha1.ReasonSpecRefused, "a quota or a policy of the cluster refuses what the spec asks for; correct the spec or make room: " + err.Error()}, true
 }
 
 // explainPostgres goes by SQLSTATE. Connection errors of pgx name user, host
