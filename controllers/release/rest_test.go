@@ -254,6 +254,9 @@ func TestWhatIsTakenAwayOnAServerIsPutBack(t *testing.T) {
 		}
 		for _, check := range []string{"has_table_privilege('" + app + "', 'events', 'SELECT')", "has_table_privilege('" + owner + "', 'events', 'SELECT')",
 			"has_column_privilege('" + owner + "', 'nawhas_ledger.checkpoints', 'position', 'UPDATE')", "pg_has_role('" + w.source + "', '" + app + "', 'USAGE')",
+			"has_database_privilege('" + app + "', '" + w.sourceDatabase + "', 'CONNECT')", "has_database_privilege('" + owner + "', '" + w.sourceDatabase + "', 'CONNECT')",
+			"has_schema_privilege('" + owner + "', 'nawhas_ledger', 'USAGE')", "has_schema_privilege('" + app + "', 'public', 'USAGE')",
+			"(SELECT rolcanlogin FROM pg_roles WHERE rolname = '" + owner + "')", "has_database_privilege('" + owner + "', '" + database + "', 'TEMPORARY')",
 			"(SELECT rolconnlimit = -1 FROM pg_roles WHERE rolname = '" + app + "')", "has_database_privilege('" + app + "', '" + database + "', 'CONNECT')"} {
 			var is bool
 			if err := w.admin(w.sourceDatabase).QueryRow(t.Context(), "SELECT "+check).Scan(&is); err != nil || !is {
@@ -268,6 +271,11 @@ func TestWhatIsTakenAwayOnAServerIsPutBack(t *testing.T) {
 		"the right to append":        func() { postgres.Exec(t, w.sourceDatabase, "REVOKE INSERT ON events FROM "+app) },
 		"the right to read the log":  func() { postgres.Exec(t, w.sourceDatabase, "REVOKE SELECT ON events FROM "+app+", "+owner) },
 		"the right to report":        func() { postgres.Exec(t, w.sourceDatabase, "REVOKE UPDATE ON nawhas_ledger.checkpoints FROM "+owner) },
+		"the way to report":          func() { postgres.Exec(t, w.sourceDatabase, "REVOKE USAGE ON SCHEMA nawhas_ledger FROM "+owner) },
+		"the way to the source":      func() { w.super("REVOKE CONNECT ON DATABASE %s FROM "+app+", "+owner, w.sourceDatabase) },
+		"everybody's way to the log": func() { postgres.Exec(t, w.sourceDatabase, "REVOKE USAGE ON SCHEMA public FROM PUBLIC") },
+		"the right to log in":        func() { w.super("ALTER ROLE %s NOLOGIN", owner) },
+		"temporary tables":           func() { w.super("REVOKE TEMPORARY ON DATABASE %s FROM "+owner, database) },
 		"the operator's membership":  func() { w.super("REVOKE %s FROM "+w.source, app) },
 		"the right to connect":       func() { w.super("REVOKE CONNECT ON DATABASE %s FROM "+app, database) },
 		"the role of the pods":       func() { w.drop(app, w.sourceDatabase, database) },

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -99,8 +100,8 @@ func (st databaseStage) lost(s *scope) outcome {
 }
 
 // equip makes sure of the Secrets, the roles with their passwords and rights,
-// and the database. It asks the servers only when something of it is new, and
-// makes no database again that was lost.
+// and the database. It asks the servers only when something of it is new, or may
+// have been changed there unseen, and makes no database again that was lost.
 func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) error {
 	owner, err := st.loadCredentials(ctx, s, v, ownerSide)
 	if err != nil {
@@ -115,8 +116,9 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 			return err
 		}
 	}
-	made := fmt.Sprint(v.Build, owner.digest(), app.digest(), s.connectionLimit(), describeLog(s.log.Table()), s.plans[v.Version].inRounds(), st.pollers.drifts.count(client.ObjectKeyFromObject(s.release)))
-	if lost := v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]; lost || st.equipment(s, v).made == made {
+	made := fmt.Sprint(s.release.Generation, v.Build, owner.digest(), app.digest(), s.connectionLimit(), describeLog(s.log.Table()), s.plans[v.Version].inRounds(), st.pollers.drifts.count(client.ObjectKeyFromObject(s.release)))
+	lost := v.Passed(v1alpha1.ConditionDatabaseReady) && !s.existing[v.Database]
+	if known := st.equipment(s, v); lost || known.made == made && !s.isDue(v, known.at, st.settings.Recheck) {
 		return nil
 	}
 	spare := false
@@ -130,14 +132,15 @@ func (st databaseStage) equip(ctx context.Context, s *scope, v *ledger.Version) 
 	if err != nil {
 		return err
 	}
-	st.equipped.Store(s.key()+" "+v.Version, equipment{made: made, spare: spare})
+	st.equipped.Store(s.key()+" "+v.Version, equipment{made: made, at: s.now, spare: spare})
 	return nil
 }
 
 // equipment is what was made sure of for a version in this process' life.
 type equipment struct {
-	// made is a digest of it.
+	// made is a digest of it, and at the time.
 	made string
+	at   time.Time
 	// spare says that its pods could also log in by a password that was replaced.
 	spare bool
 }
@@ -153,8 +156,7 @@ func (st databaseStage) equipServers(ctx context.Context, s *scope, v *ledger.Ve
 		return err
 	}
 	names := versiondb.Names{Database: v.Database, Owner: v.OwnerRole, App: v.AppRole}
-	server := versiondb.Server{Config: s.databases.config}
-	if err := server.Ensure(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: s.stamp(v)}); err != nil {
+	if err := s.databasesServer().Ensure(ctx, s.databasesPool, versiondb.Database{Names: names, Stamp: s.stamp(v)}); err != nil {
 		return s.onDatabases(err)
 	}
 	return st.allowReading(ctx, s, s.plans[v.Version], names, owner)
@@ -174,6 +176,9 @@ func (st databaseStage) ensureRoles(ctx context.Context, s *scope, v *ledger.Ver
 			if err := s.ensureRole(ctx, role); err != nil {
 				return err
 			}
+		}
+		if err := s.keepPassword(ctx, role); err != nil {
+			return err
 		}
 		if c.role == v.OwnerRole && s.plans[v.Version].inRounds() {
 			if err := s.log.ForbidReading(ctx, s.sourcePool, c.role); err != nil {
@@ -214,6 +219,9 @@ func (st databaseStage) allowReading(ctx context.Context, s *scope, p *plan, nam
 		return s.onDatabases(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
+	if err := s.databasesServer().RestoreInside(ctx, conn, names); err != nil {
+		return s.onDatabases(err)
+	}
 	if err := versiondb.GrantReading(ctx, conn, names); err != nil {
 		return err
 	}

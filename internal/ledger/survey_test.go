@@ -68,6 +68,7 @@ func TestALookSeesWhatBecomesOfTheRolesOfAVersion(t *testing.T) {
 		"CREATE ROLE " + role + " LOGIN",
 		"GRANT UPDATE (position) ON nawhas_ledger.checkpoints TO " + role,
 		"REVOKE UPDATE (position) ON nawhas_ledger.checkpoints FROM " + role,
+		"GRANT USAGE ON SCHEMA nawhas_ledger TO " + role,
 		"GRANT " + role + " TO pg_monitor",
 		"ALTER ROLE " + role + " CONNECTION LIMIT 7",
 		"ALTER ROLE " + role + " NOLOGIN",

@@ -74,12 +74,29 @@ func (s Server) Ensure(ctx context.Context, db DB, want Database) error {
 // restore gives the roles their rights again if one of them may not even
 // connect, as one that was dropped and made again.
 func (s Server) restore(ctx context.Context, db DB, names Names) error {
-	var both bool
-	err := db.QueryRow(ctx, `SELECT has_database_privilege($1, $3, 'CONNECT') AND has_database_privilege($2, $3, 'CONNECT')`, names.Owner, names.App, names.Database).Scan(&both)
+	var whole bool
+	err := db.QueryRow(ctx, `SELECT has_database_privilege($1, $3, 'CONNECT') AND has_database_privilege($1, $3, 'TEMPORARY') AND has_database_privilege($2, $3, 'CONNECT')`,
+		names.Owner, names.App, names.Database).Scan(&whole)
 	if err != nil {
 		return fmt.Errorf("read who may connect to database %s: %w", names.Database, err)
 	}
-	if both {
+	if whole {
+		return nil
+	}
+	return s.grant(ctx, names.Database, names)
+}
+
+// RestoreInside gives the roles their rights within a database again if one of
+// them was taken away, which cannot be seen from outside. It reads over a
+// connection to that database, of either role.
+func (s Server) RestoreInside(ctx context.Context, db DB, names Names) error {
+	var whole bool
+	err := db.QueryRow(ctx, `SELECT has_schema_privilege($1, 'public', 'USAGE') AND has_schema_privilege($1, 'public', 'CREATE') AND has_schema_privilege($2, 'public', 'USAGE')`,
+		names.Owner, names.App).Scan(&whole)
+	if err != nil {
+		return fmt.Errorf("read who may use the tables of database %s: %w", names.Database, err)
+	}
+	if whole {
 		return nil
 	}
 	return s.grant(ctx, names.Database, names)

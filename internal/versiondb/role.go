@@ -62,6 +62,9 @@ func EnsureRole(ctx context.Context, db Beginner, role Role) error {
 				return err
 			}
 		}
+		if err := permitLogin(ctx, tx, role); err != nil {
+			return err
+		}
 		if err := become(ctx, tx, role); err != nil {
 			return err
 		}
@@ -70,6 +73,21 @@ func EnsureRole(ctx context.Context, db Beginner, role Role) error {
 		}
 		return grantMembership(ctx, tx, role)
 	})
+}
+
+// permitLogin lets a role log in again that somebody kept from it.
+func permitLogin(ctx context.Context, tx pgx.Tx, role Role) error {
+	var may bool
+	if err := tx.QueryRow(ctx, "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", role.Name).Scan(&may); err != nil {
+		return fmt.Errorf("read whether role %s may log in: %w", role.Name, err)
+	}
+	if may {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "ALTER ROLE "+quote(role.Name)+" LOGIN"); err != nil {
+		return fmt.Errorf("let role %s log in: %w", role.Name, err)
+	}
+	return nil
 }
 
 // limitConnections bounds the role's sessions, or no longer does. Sessions that
