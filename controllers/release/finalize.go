@@ -20,17 +20,8 @@ import (
 // server does not answer: a finalizer must not hold a namespace for ever.
 const giveUpAfter = 10 * time.Minute
 
-// heldElsewhereError says that another object looks after the release by now: one of
-// the same name in another cluster, or made anew in this one.
-type heldElsewhereError struct{ holder string }
-
-func (e *heldElsewhereError) Error() string {
-	return fmt.Sprintf("the source's ledger says that the object with the UID %s looks after this release", e.holder)
-}
-
 // finalize takes the versions' rights away and, with deletionPolicy Delete,
-// drops their databases. Kubernetes removes the objects afterwards. Nothing is taken
-// away that is another object's by now.
+// drops their databases. Kubernetes removes the objects afterwards.
 func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(s.release, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
@@ -39,13 +30,9 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	if err == nil {
 		r.failing.Delete(s.key())
 	}
-	_, elsewhere := errors.AsType[*heldElsewhereError](err)
 	switch {
 	case errors.Is(err, errBusy):
 		return ctrl.Result{}, err
-	case elsewhere:
-		r.event(s, eventWarning, "LeftToAnother", "deleted, and its databases, roles and rights are left as they are: "+err.Error())
-		return ctrl.Result{}, r.release(ctx, s)
 	case err == nil && left == "":
 		return ctrl.Result{}, r.release(ctx, s)
 	case err != nil && r.hopeless(ctx, s, err):
@@ -69,9 +56,6 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 		return "", err
 	}
 	if err := r.prepare(ctx, s); err != nil {
-		return "", err
-	}
-	if err := s.heldHere(ctx); err != nil {
 		return "", err
 	}
 	if err := r.check(ctx, s); err != nil {
@@ -99,20 +83,6 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 		return fmt.Sprintf("removing version %s; waiting for its pods to end", s.versions[0].Version), nil
 	}
 	return "", nil
-}
-
-// heldHere is an error when the ledger knows another object as the one that looks
-// after the release. It is asked before the ledger is opened, which would make this
-// object that one.
-func (s *scope) heldHere(ctx context.Context) error {
-	holder, err := ledger.HolderOf(ctx, s.sourcePool, s.key())
-	if err != nil {
-		return s.onSource(err)
-	}
-	if holder != "" && holder != string(s.release.UID) {
-		return &heldElsewhereError{holder: holder}
-	}
-	return nil
 }
 
 // forbidAll takes every version's right to append. The databases stay, and the

@@ -61,33 +61,6 @@ func TestAnOperatorLeavesAnotherClustersReleaseAlone(t *testing.T) {
 	}
 }
 
-// A release that was moved to another cluster is deleted in this one, also by an
-// operator that has never opened the ledger.
-func TestADeletionLeavesWhatAnotherObjectHolds(t *testing.T) {
-	for name, restarts := range map[string]bool{"which it had": false, "which it never had": true} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			release := w.newRelease(func(r *v1alpha1.NawhasRelease) { r.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
-			w.until("live", isLive("3.1.2"))
-			_, err := w.admin(w.sourceDatabase).Exec(t.Context(), "UPDATE nawhas_ledger.releases SET epoch = epoch + 1, holder = 'another object'")
-			w.must(err)
-			if restarts {
-				w.restart(cluster)
-			}
-
-			w.must(cluster.Delete(t.Context(), release))
-			w.untilGone()
-
-			var holder string
-			w.must(w.admin(w.sourceDatabase).QueryRow(t.Context(), "SELECT holder FROM nawhas_ledger.releases").Scan(&holder))
-			if holder != "another object" || !w.canAppend("3.1.2") || !w.recorded("LeftToAnother") {
-				t.Errorf("held by %s, version 3.1.2 can append: %t, told: %t", holder, w.canAppend("3.1.2"), w.recorded("LeftToAnother"))
-			}
-			w.must(w.admin(w.prefix + "3_1_2").Ping(t.Context()))
-		})
-	}
-}
-
 func isSuperseded(r *v1alpha1.NawhasRelease) bool {
 	return conditionOf(r, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonSuperseded
 }

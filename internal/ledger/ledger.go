@@ -121,32 +121,10 @@ func (l *Ledger) Epoch() int64 { return l.epoch.Load() }
 // Holder is the object for which the present epoch was taken, by whomever.
 func (l *Ledger) Holder(ctx context.Context) (string, error) {
 	var holder string
-	err := l.pool.QueryRow(ctx, `SELECT holder FROM nawhas_ledger.releases WHERE release = $1`, l.release).Scan(&holder)
-	return holder, wrapHolder(err, l.release)
-}
-
-// HolderOf is the object that looks after a release according to the ledger of a
-// source, empty when there is no ledger, or it does not know the release. It takes no
-// epoch.
-func HolderOf(ctx context.Context, pool *pgxpool.Pool, release string) (string, error) {
-	var present bool
-	err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('nawhas_ledger.releases') AND attname = 'holder')`).Scan(&present)
-	if err != nil || !present {
-		return "", wrapHolder(err, release)
+	if err := l.pool.QueryRow(ctx, `SELECT holder FROM nawhas_ledger.releases WHERE release = $1`, l.release).Scan(&holder); err != nil {
+		return "", fmt.Errorf("read who holds %s in the ledger: %w", l.release, err)
 	}
-	var holder string
-	err = pool.QueryRow(ctx, `SELECT holder FROM nawhas_ledger.releases WHERE release = $1`, release).Scan(&holder)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	return holder, wrapHolder(err, release)
-}
-
-func wrapHolder(err error, release string) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("read who holds %s in the ledger: %w", release, err)
+	return holder, nil
 }
 
 // Overtake takes an epoch above the given one, which this ledger has never
