@@ -27,27 +27,63 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 		return ctrl.Result{}, nil
 	}
 	left, err := r.takeAway(ctx, s)
-	if err == nil {
-		r.failing.Delete(s.key())
-	}
 	switch {
 	case errors.Is(err, errBusy):
 		return ctrl.Result{}, err
 	case err == nil && left == "":
 		return ctrl.Result{}, r.release(ctx, s)
-	case err != nil && r.hopeless(ctx, s, err):
+	case err == nil:
+		r.failing.Delete(s.key())
+		s.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, left)
+		s.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, left)
+		s.setCondition(v1alpha1.ConditionStalled, metav1.ConditionFalse, v1alpha1.ReasonDeleting, left)
+		return ctrl.Result{RequeueAfter: pollProgress}, nil
+	}
+	if holder, isAnother := s.otherHolder(ctx, err); isAnother {
+		r.event(s, eventWarning, "LeftToHolder", fmt.Sprintf("deleted without touching a database, role or right, because the ledger says that another object holds this release by now (UID %s). "+
+			"If there is no such object any more, apply the release again and then delete it", holder))
+		return ctrl.Result{}, r.release(ctx, s)
+	}
+	if r.hopeless(ctx, s, err) {
 		r.event(s, eventWarning, "LeftBehind", "deleted with what is left of its databases and roles, because they could not be taken away: "+err.Error())
 		return ctrl.Result{}, r.release(ctx, s)
-	case err != nil:
-		left = explain(err).message
 	}
+	return r.tellDeletion(ctx, s, err), nil
+}
+
+// otherHolder is the object that holds the release by now, if it is another one:
+// that of the same name in another cluster. What there is belongs to it then.
+func (s *scope) otherHolder(ctx context.Context, err error) (string, bool) {
+	if held, ok := errors.AsType[*ledger.HeldError](err); ok {
+		return held.Holder, true
+	}
+	if !errors.Is(err, ledger.ErrSuperseded) || s.ledger == nil {
+		return "", false
+	}
+	holder, err := s.ledger.Holder(ctx)
+	return holder, err == nil && holder != "" && holder != string(s.release.UID)
+}
+
+// tellDeletion says why a deletion cannot go on, and for how long it is tried.
+func (r *Reconciler) tellDeletion(ctx context.Context, s *scope, err error) ctrl.Result {
+	problem := explain(err)
 	again := pollProgress
-	if errors.Is(err, ledger.ErrSuperseded) {
-		again = r.takeBack(ctx, s)
+	if problem.known() {
+		again = pollSlow
 	}
-	s.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, left)
-	s.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, left)
-	return ctrl.Result{RequeueAfter: again}, nil
+	message := "what it has on the servers cannot be taken away: " + problem.message
+	switch since, failing := r.failing.Load(s.key()); {
+	case errors.Is(err, ledger.ErrSuperseded):
+		again = r.takeBack(ctx, s)
+	case failing:
+		message += "; at " + since.(time.Time).Add(giveUpAfter).UTC().Format(time.RFC3339) + " the release goes all the same, and leaves the rest behind"
+	}
+	r.metrics.failed(problem.reason)
+	ctrl.LoggerFrom(ctx).Info("the deletion cannot go on", "reason", problem.reason, "problem", err.Error())
+	s.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, message)
+	s.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, problem.reason, message)
+	s.setCondition(v1alpha1.ConditionStalled, metav1.ConditionTrue, problem.reason, message)
+	return ctrl.Result{RequeueAfter: again}
 }
 
 // takeAway does one pass of the removal and says what is left, "" for nothing.
@@ -65,7 +101,10 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 		return "", err
 	}
 	if s.release.Spec.DeletionPolicy != v1alpha1.DeletionDelete {
-		return "", r.forbidAll(ctx, s)
+		if err := r.forbidAll(ctx, s); err != nil {
+			return "", err
+		}
+		return "", s.ledger.LetGo(ctx)
 	}
 	if err := s.ledger.RetireAll(ctx); err != nil {
 		return "", err
@@ -82,7 +121,7 @@ func (r *Reconciler) takeAway(ctx context.Context, s *scope) (left string, err e
 	if len(s.versions) > 0 {
 		return fmt.Sprintf("removing version %s; waiting for its pods to end", s.versions[0].Version), nil
 	}
-	return "", nil
+	return "", s.ledger.LetGo(ctx)
 }
 
 // forbidAll takes every version's right to append. The databases stay, and the

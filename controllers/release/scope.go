@@ -121,7 +121,7 @@ func (r *Reconciler) gatherDatabases(ctx context.Context, s *scope) error {
 }
 
 func (r *Reconciler) readDatabases(ctx context.Context, s *scope) error {
-	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key(), string(s.release.UID), s.release.Status.Installation)
+	opened, err := r.servers.ledger(ctx, s.source, s.sourcePool, s.key(), string(s.release.UID), s.release.Status.Installation, !s.release.DeletionTimestamp.IsZero())
 	if err != nil {
 		return s.onSource(err)
 	}

@@ -179,8 +179,8 @@ func (s *servers) usage(key string) (asSource, asDatabases []types.NamespacedNam
 
 // ledger opens the release's ledger once in this process' life, so that the
 // process has one epoch. When the release is known to belong to an installation,
-// no other ledger will do.
-func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release, holder, installation string) (*ledger.Ledger, error) {
+// no other ledger will do. One that ends takes nothing from another holder.
+func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool, release, holder, installation string, ends bool) (*ledger.Ledger, error) {
 	s.mu.Lock()
 	before, ok := s.ledgers[release]
 	s.mu.Unlock()
@@ -188,10 +188,17 @@ func (s *servers) ledger(ctx context.Context, c *connection, pool *pgxpool.Pool,
 		return before.ledger, nil
 	}
 	open := openLedger{digest: c.digest(), pool: pool}
+	known, parseErr := uuid.Parse(installation)
+	if parseErr != nil {
+		known = uuid.Nil
+	}
 	var err error
-	if known, parseErr := uuid.Parse(installation); parseErr == nil {
+	switch {
+	case ends:
+		open.ledger, err = ledger.OpenHeld(ctx, pool, release, holder, known)
+	case parseErr == nil:
 		open.ledger, err = ledger.OpenKnown(ctx, pool, release, holder, known)
-	} else {
+	default:
 		open.ledger, err = ledger.Open(ctx, pool, release, holder)
 	}
 	if err != nil {

@@ -46,13 +46,15 @@ func (d displacement) next(now time.Time) (after displacement, wait time.Duratio
 // returns when to look again.
 //
 // It must have been an operator of this cluster, which knows the same object. A
-// release of that name in another cluster has a right of its own to the ledger.
+// release of that name in another cluster has a right of its own to the ledger,
+// until it was deleted.
 func (r *Reconciler) takeBack(ctx context.Context, s *scope) time.Duration {
 	if s.ledger == nil {
 		return pollSlow
 	}
 	holder, err := s.ledger.Holder(ctx)
-	if err != nil || holder != string(s.release.UID) {
+	isNobodys := holder == "" && !s.release.DeletionTimestamp.IsZero()
+	if err != nil || holder != string(s.release.UID) && !isNobodys {
 		return pollSlow
 	}
 	known, _ := r.displaced.Load(s.key())

@@ -52,6 +52,14 @@ func (e *ForeignError) Error() string {
 		"To begin anew with this source, delete the release and create it again", found, e.Release, e.Expected, Schema)
 }
 
+// HeldError says that the release is another object's by now: one of that name
+// in another cluster, which opened the ledger later.
+type HeldError struct{ Release, Holder string }
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("the ledger says that another object, with the UID %s, has taken release %s over", e.Holder, e.Release)
+}
+
 // Ledger is the open ledger of one release. It is safe for concurrent use.
 type Ledger struct {
 	pool         *pgxpool.Pool
@@ -67,6 +75,10 @@ type Ledger struct {
 // it before. It waits for one that is in the middle of a change. The holder is
 // the UID of the release's object.
 func Open(ctx context.Context, pool *pgxpool.Pool, release, holder string) (*Ledger, error) {
+	return open(ctx, pool, release, holder, true)
+}
+
+func open(ctx context.Context, pool *pgxpool.Pool, release, holder string, takeOver bool) (*Ledger, error) {
 	if err := migrateSchema(ctx, pool); err != nil {
 		return nil, err
 	}
@@ -81,8 +93,16 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release, holder string) (*Led
 			return err
 		}
 		return tx.QueryRow(ctx, `INSERT INTO nawhas_ledger.releases AS r (release, epoch, holder) VALUES ($1, 1, $2)
-			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, holder = $2, opened_at = clock_timestamp() RETURNING epoch, log`, release, holder).Scan(&epoch, &log)
+			ON CONFLICT (release) DO UPDATE SET epoch = r.epoch + 1, holder = $2, opened_at = clock_timestamp()
+			WHERE $3 OR r.holder IN ('', $2) RETURNING epoch, log`, release, holder, takeOver).Scan(&epoch, &log)
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		other, err := l.Holder(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, &HeldError{Release: release, Holder: other}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("take an epoch of %s in the ledger: %w", release, err)
 	}
@@ -95,20 +115,40 @@ func Open(ctx context.Context, pool *pgxpool.Pool, release, holder string) (*Led
 // other ledger, or none, is a *ForeignError: no epoch is taken and no ledger
 // made.
 func OpenKnown(ctx context.Context, pool *pgxpool.Pool, release, holder string, installation uuid.UUID) (*Ledger, error) {
+	if err := isOf(ctx, pool, release, installation); err != nil {
+		return nil, err
+	}
+	return Open(ctx, pool, release, holder)
+}
+
+// OpenHeld is Open, or OpenKnown when the installation is not uuid.Nil, for an
+// object that is being deleted: a release that is another object's by now is left
+// to that one, its epoch too, and the error is a *HeldError.
+func OpenHeld(ctx context.Context, pool *pgxpool.Pool, release, holder string, installation uuid.UUID) (*Ledger, error) {
+	if installation != uuid.Nil {
+		if err := isOf(ctx, pool, release, installation); err != nil {
+			return nil, err
+		}
+	}
+	return open(ctx, pool, release, holder, false)
+}
+
+// isOf returns a *ForeignError unless the ledger is that of the installation.
+func isOf(ctx context.Context, pool *pgxpool.Pool, release string, installation uuid.UUID) error {
 	var present bool
 	if err := pool.QueryRow(ctx, `SELECT to_regclass('nawhas_ledger.installation') IS NOT NULL`).Scan(&present); err != nil {
-		return nil, fmt.Errorf("look for the ledger: %w", err)
+		return fmt.Errorf("look for the ledger: %w", err)
 	}
 	found := uuid.Nil
 	if present {
 		if err := pool.QueryRow(ctx, `SELECT id FROM nawhas_ledger.installation`).Scan(&found); err != nil {
-			return nil, fmt.Errorf("read the ledger's installation: %w", err)
+			return fmt.Errorf("read the ledger's installation: %w", err)
 		}
 	}
 	if found != installation {
-		return nil, &ForeignError{Release: release, Expected: installation, Found: found}
+		return &ForeignError{Release: release, Expected: installation, Found: found}
 	}
-	return Open(ctx, pool, release, holder)
+	return nil
 }
 
 // Installation is the random id of this ledger, part of every stamp.
@@ -125,6 +165,19 @@ func (l *Ledger) Holder(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("read who holds %s in the ledger: %w", l.release, err)
 	}
 	return holder, nil
+}
+
+// LetGo records that the object which holds the release is gone: it is nobody's
+// until the next one opens the ledger.
+func (l *Ledger) LetGo(ctx context.Context) error {
+	tag, err := l.pool.Exec(ctx, `UPDATE nawhas_ledger.releases SET holder = '' WHERE release = $1 AND epoch = $2`, l.release, l.Epoch())
+	if err != nil {
+		return fmt.Errorf("let release %s go in the ledger: %w", l.release, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return ErrSuperseded
+	}
+	return nil
 }
 
 // Overtake takes an epoch above the given one, which this ledger has never

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/nawhas/nawhas-operator/internal/ledger"
 )
 
@@ -60,6 +62,7 @@ func TestASupersededOperatorChangesNothing(t *testing.T) {
 		"Switch":         func() error { return old.Switch(t.Context(), v) },
 		"Retire":         func() error { return old.Retire(t.Context(), v) },
 		"RetireAll":      func() error { return old.RetireAll(t.Context()) },
+		"LetGo":          func() error { return old.LetGo(t.Context()) },
 		"Retired":        func() error { return old.Retired(t.Context(), v) },
 		"Hold":           func() error { return old.Hold(t.Context(), warm, ledger.Held{ReturnTo: "3.1.2"}) },
 		"LiftHold":       func() error { return old.LiftHold(t.Context(), v) },
@@ -85,6 +88,31 @@ func TestASupersededOperatorChangesNothing(t *testing.T) {
 		t.Errorf("it reads %d versions, %v; want 2", len(versions), err)
 	}
 	must(t, other.Begin(t.Context(), intent("default/other", "9.9.9")))
+}
+
+// An object that is deleted opens what it holds, or nobody does, and leaves what
+// another one holds.
+func TestWhoIsDeletedTakesNothingFromAnother(t *testing.T) {
+	s := newSource(t)
+	opened := s.open(t, release)
+	pool := s.pool(t, s.account)
+
+	_, err := ledger.OpenHeld(t.Context(), pool, release, "another", opened.Installation())
+	if held, ok := errors.AsType[*ledger.HeldError](err); !ok || held.Holder != holder || held.Release != release {
+		t.Errorf("another object: %v", err)
+	}
+	if _, ok := errors.AsType[*ledger.ForeignError](func() error {
+		_, err := ledger.OpenHeld(t.Context(), pool, release, holder, uuid.New())
+		return err
+	}()); !ok {
+		t.Error("another installation's is opened")
+	}
+	must(t, opened.LetGo(t.Context())) // whose epoch is still the newest
+	again, err := ledger.OpenHeld(t.Context(), pool, release, "another", uuid.Nil)
+	must(t, err)
+	if by, err := again.Holder(t.Context()); err != nil || by != "another" || again.Epoch() <= opened.Epoch() {
+		t.Errorf("held by %q at epoch %d, %v", by, again.Epoch(), err)
+	}
 }
 
 func TestAnAccountThatOnlyHasTheSchemaOpensIt(t *testing.T) {
