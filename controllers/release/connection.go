@@ -83,10 +83,13 @@ func parseConnection(text string, ca []byte) (*connection, error) {
 		return nil, errors.New("is not a connection URL; write postgres://user:password@host:port/database?sslmode=…")
 	}
 	query := parsed.Query()
+	if err := checkOptions(query); err != nil {
+		return nil, err
+	}
 	if len(ca) > 0 && !query.Has("sslmode") {
 		query.Set("sslmode", "verify-full")
 	}
-	parsed.RawQuery = query.Encode()
+	parsed.RawQuery = encoded(query)
 	config, err := pgx.ParseConfig(verifying(*parsed, ca))
 	if err != nil {
 		return nil, errors.New("is not a connection URL that Postgres understands; write postgres://user:password@host:port/database?sslmode=…")
@@ -125,10 +128,14 @@ func (c *connection) copied() *connection {
 func verifying(u url.URL, ca []byte) string {
 	if query := u.Query(); len(ca) > 0 && query.Get("sslmode") == "require" {
 		query.Set("sslmode", "verify-ca")
-		u.RawQuery = query.Encode()
+		u.RawQuery = encoded(query)
 	}
 	return u.String()
 }
+
+// encoded is a query as every driver reads it: libpq takes a + for itself, not for
+// a space.
+func encoded(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }
 
 // as is the connection of another role, to the given database or the same one.
 func (c *connection) as(role, password, database string) *pgx.ConnConfig {
@@ -162,7 +169,7 @@ func (c *connection) inPods(database, caFile string) *url.URL {
 	if len(c.ca) > 0 {
 		query := u.Query()
 		query.Set("sslrootcert", caFile)
-		u.RawQuery = query.Encode()
+		u.RawQuery = encoded(query)
 	}
 	return &u
 }
