@@ -117,6 +117,9 @@ const (
 	ReasonUnsuitable = "Unsuitable"
 	// ReasonSpecRefused is a spec that the API server does not make objects from.
 	ReasonSpecRefused = "SpecRefused"
+	// ReasonAPIServerUnavailable is what the API server, or a webhook that it asks,
+	// has not been able to do for a minute.
+	ReasonAPIServerUnavailable = "APIServerUnavailable"
 	// ReasonInternal is for what the operator cannot place: it tries again at once.
 	ReasonInternal = "InternalError"
 )

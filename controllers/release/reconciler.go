@@ -77,6 +77,9 @@ type Reconciler struct {
 	displaced sync.Map
 	// failing are the releases whose deletion fails, and since when.
 	failing sync.Map
+	// unavailable are the releases for which the API server fails to do what it is
+	// asked, and since when.
+	unavailable sync.Map
 }
 
 // Settings are what an installation may choose. The zero value is not valid:
@@ -148,6 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsNotFound(err) {
 			r.metrics.forget(request.NamespacedName)
 			r.resting.rouse(request.NamespacedName)
+			r.unavailable.Delete(request.NamespacedName)
 			r.pollers.drifts.forget(request.NamespacedName)
 			r.asker.forget(request.NamespacedName)
 		}
@@ -177,6 +181,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if errors.Is(err, errBusy) {
 		return ctrl.Result{RequeueAfter: pollBusy}, nil
+	}
+	if r.untold(s, err) {
+		release.Status = *before
 	}
 	r.announce(s.logged(ctx), s, before.Conditions)
 	r.metrics.note(before, release)

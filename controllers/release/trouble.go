@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	v1alpha1 "github.com/nawhas/nawhas-operator/api/v1alpha1"
 	"github.com/nawhas/nawhas-operator/internal/eventlog"
@@ -24,9 +22,11 @@ type trouble struct {
 	reason, message string
 }
 
-// known reports whether the cause lies outside the operator, so that trying
-// again at once is of no use.
-func (t trouble) known() bool { return t.reason != v1alpha1.ReasonInternal }
+// known reports whether the cause lies outside the operator and stays, so that
+// trying again at once is of no use.
+func (t trouble) known() bool {
+	return t.reason != v1alpha1.ReasonInternal && t.reason != v1alpha1.ReasonAPIServerUnavailable
+}
 
 // connectFailed wraps an error of talking to a server, so that the message can
 // name which one.
@@ -96,22 +96,7 @@ func explainTyped(err error) (trouble, bool) {
 	if errors.Is(err, ledger.ErrNewer) {
 		return trouble{v1alpha1.ReasonLedgerIncompatible, err.Error()}, true
 	}
-	return explainRefusal(err)
-}
-
-// explainRefusal is about what the API server refuses. It says Forbidden to an account
-// without a right, and for admission rules and quotas as well. In a namespace that is
-// being deleted it is nobody's fault.
-func explainRefusal(err error) (trouble, bool) {
-	switch {
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return trouble{v1alpha1.ReasonSpecRefused, "the API server refuses what the spec asks for; correct it: " + err.Error()}, true
-	case !apierrors.IsForbidden(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return trouble{}, false
-	case isAuthorization(err):
-		return trouble{v1alpha1.ReasonMissingRights, "the operator's service account lacks a right: " + err.Error()}, true
-	}
-	return trouble{v1alpha1.ReasonSpecRefused, "a quota or a policy of the cluster refuses what the spec asks for; correct the spec or make room: " + err.Error()}, true
+	return explainAPIServer(err)
 }
 
 // explainPostgres goes by SQLSTATE. Connection errors of pgx name user, host
@@ -143,10 +128,6 @@ func explainPostgres(err error) (trouble, bool) {
 	}
 	return trouble{}, false
 }
-
-// isAuthorization reports whether the API server refused who asked, rather than what
-// was asked for. Its answers to both have the same code and reason.
-func isAuthorization(err error) bool { return strings.Contains(err.Error(), `forbidden: User "`) }
 
 func isConnectError(err error) bool {
 	_, ok := errors.AsType[*pgconn.ConnectError](err)
