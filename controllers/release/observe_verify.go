@@ -47,7 +47,7 @@ func (r *Reconciler) verifyAgain(ctx context.Context, s *scope, v *ledger.Versio
 		return reverification{}, err
 	}
 	err = r.apply(ctx, s, job)
-	if _, refused := errors.AsType[*apierrors.StatusError](err); refused {
+	if _, refused := errors.AsType[*apierrors.StatusError](err); refused && !unavailable(err) {
 		return reverification{verdict: refusedVerification(v, until, err), asked: true, refused: true}, nil
 	}
 	return reverification{asked: true}, err

@@ -50,7 +50,7 @@ func TestAVerificationThatTheClusterRefusesIsToldWhileTheRestIsWatched(t *testin
 	w, _ := observedWithoutRoom(t)
 	release := w.get()
 	stalled := conditionOf(release, v1alpha1.ConditionStalled)
-	if stalled.Reason != v1alpha1.ReasonSpecRefused || !strings.Contains(stalled.Message, "exceeded quota: few") || !strings.Contains(stalled.Message, "make room") {
+	if stalled.Reason != v1alpha1.ReasonSpecRefused || !strings.Contains(stalled.Message, "exceeded quota: few") || !strings.Contains(stalled.Message, "have it allowed") {
 		t.Errorf("it is not told:\n%s", w.told())
 	}
 	if !isTrue(release, v1alpha1.ConditionReady) || !isTrue(release, v1alpha1.ConditionFenced) || release.Status.Live != "3.2.0" {

@@ -39,8 +39,9 @@ type plan struct {
 	seed  uint64
 	mode  v1alpha1.CutoverMode
 	steps []step
-	// targets are where programs end.
-	targets []killpoint.Target
+	// targets are where programs end, and later those that are none before clients
+	// write.
+	targets, later []killpoint.Target
 	// window and pods are for how long previous versions stay warm and keep pods.
 	window, pods, observe time.Duration
 	versions, warm        int32
@@ -82,8 +83,9 @@ func sweepOf(seed, round uint64, mode v1alpha1.CutoverMode, targets []killpoint.
 	for i := range targets {
 		targets[i].Pass = 0
 	}
+	var later []killpoint.Target
 	if slices.ContainsFunc(targets, func(t killpoint.Target) bool { return strings.HasPrefix(t.Point, "replay: ") }) {
-		targets = append(targets, killpoint.Target{Point: replayBegun, Moment: killpoint.After})
+		later = append(later, killpoint.Target{Point: replayBegun, Moment: killpoint.After})
 	}
 	steps := []step{{version: first, settle: true}}
 	if round%2 == 1 {
@@ -96,7 +98,7 @@ func sweepOf(seed, round uint64, mode v1alpha1.CutoverMode, targets []killpoint.
 		step{version: second, settle: true, fault: hangingWriter, at: 500 * time.Millisecond},
 		step{version: first, settle: true, fault: restoredLedger, at: time.Second},
 		step{version: third, settle: true, then: sickPods})
-	return plan{seed: seed, mode: mode, targets: targets, window: 2 * time.Second, pods: time.Second, observe: time.Minute, versions: 1, warm: 1,
+	return plan{seed: seed, mode: mode, targets: targets, later: later, window: 2 * time.Second, pods: time.Second, observe: time.Minute, versions: 1, warm: 1,
 		policy: v1alpha1.DeletionDelete, steps: steps}
 }
 

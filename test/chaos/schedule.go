@@ -36,6 +36,9 @@ func (w *world) run(ctx context.Context) error {
 		if err := w.await(ctx, s); err != nil {
 			return err
 		}
+		if i == 0 {
+			w.book.Arm(w.plan.later...)
+		}
 	}
 	surroundings.Wait()
 	return w.rest(ctx)
