@@ -84,6 +84,51 @@ func TestAServiceThatAnotherControllerKeepsIsNotAdopted(t *testing.T) {
 	}
 }
 
+// What a release's Service cannot be is said before anything is built or changed.
+func TestAServiceThatTheSpecCannotDescribeIsNotAdopted(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec corev1.ServiceSpec
+		says string
+	}{
+		"a port that is not TCP": {corev1.ServiceSpec{Selector: map[string]string{"app": "legacy"}, Ports: []corev1.ServicePort{
+			{Name: "http", Port: 80}, {Name: "quic", Port: 443, Protocol: corev1.ProtocolUDP},
+		}}, "it has UDP port 443"},
+		"a name elsewhere": {corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "api.example.com"}, "leads to api.example.com, not to pods"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			legacy := aForeignService(w.namespace)
+			legacy.Spec = c.spec
+			w.must(cluster.Create(t.Context(), legacy))
+			w.newRelease(func(r *v1alpha1.NawhasRelease) { r.Spec.Workloads[0].Service.Adopt = true })
+
+			release := w.until("refused", stalledFor(v1alpha1.ReasonForeignObject))
+
+			if message := conditionOf(release, v1alpha1.ConditionReady).Message; !strings.Contains(message, c.says) {
+				t.Errorf("it does not say what cannot be kept: %s", message)
+			}
+			if service := w.service("nawhas-api"); service.ResourceVersion != legacy.ResourceVersion || w.databaseExists(w.prefix+"3_1_2") {
+				t.Errorf("something was changed or built: %+v", service)
+			}
+		})
+	}
+}
+
+// A type that the spec asks for is what an ExternalName becomes at the switch.
+func TestANameElsewhereIsAdoptedWithAType(t *testing.T) {
+	w := newWorld(t)
+	legacy := aForeignService(w.namespace)
+	legacy.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "api.example.com"}
+	w.must(cluster.Create(t.Context(), legacy))
+	w.newRelease(func(r *v1alpha1.NawhasRelease) {
+		r.Spec.Workloads[0].Service.Adopt, r.Spec.Workloads[0].Service.Type = true, corev1.ServiceTypeClusterIP
+	})
+	w.until("live", isLive("3.1.2"))
+	if spec := w.service("nawhas-api").Spec; spec.Type != corev1.ServiceTypeClusterIP || spec.ClusterIP == "" || spec.Selector[v1alpha1.LabelVersion] != "3.1.2" {
+		t.Errorf("the Service is %+v", spec)
+	}
+}
+
 func TestWhatTheSpecSaysOfAService(t *testing.T) {
 	w := newWorld(t)
 	w.newRelease(func(r *v1alpha1.NawhasRelease) {

@@ -83,7 +83,7 @@ func (r *Reconciler) pointServices(ctx context.Context, s *scope, v *ledger.Vers
 			continue
 		}
 		adopt := suffix == "" && p.Workloads[i].Service.Adopt
-		if err := r.convergeService(ctx, s, renderService(s, v, &p.Workloads[i], suffix), adopt); err != nil {
+		if err := r.convergeService(ctx, s, renderService(s, v, &p.Workloads[i], suffix), p.Workloads[i].Service, adopt); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func undress(service, wanted *corev1.Service) {
 // where clients go, so that an operator which was taken over must not change
 // it: it is created only if it is not there, and changed only as it was read,
 // under an epoch that is not older than the Service's.
-func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *corev1.Service, adopt bool) error {
+func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *corev1.Service, spec *v1alpha1.WorkloadService, adopt bool) error {
 	existing := &corev1.Service{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), existing)
 	if apierrors.IsNotFound(err) {
@@ -189,7 +189,7 @@ func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *core
 	if err != nil {
 		return fmt.Errorf("read %s: %w", describe(wanted), err)
 	}
-	if problem := s.foreignService(existing, adopt); problem != nil {
+	if problem := s.foreignService(existing, spec, adopt); problem != nil {
 		return problem
 	}
 	if epochOf(existing) > s.ledger.Epoch() {
@@ -203,32 +203,6 @@ func (r *Reconciler) convergeService(ctx context.Context, s *scope, wanted *core
 	changed := existing.DeepCopy()
 	adjust(changed, wanted)
 	return r.patchService(ctx, s, existing, changed)
-}
-
-// adoptService makes a Service that was not made for the release its own. It
-// leads where it did before: the selector is changed by whoever called.
-func (r *Reconciler) adoptService(ctx context.Context, s *scope, existing, wanted *corev1.Service) error {
-	changed := existing.DeepCopy()
-	claimService(changed, wanted)
-	if err := r.patchService(ctx, s, existing, changed); err != nil {
-		return err
-	}
-	changed.DeepCopyInto(existing)
-	r.event(s, eventNormal, "Adopted", fmt.Sprintf("took Service %s over, as adopt allows; it is the release's from now on", wanted.Name))
-	return nil
-}
-
-// foreignService says why a Service is not to be changed: it is not the
-// release's, and nobody allowed to take it over, or somebody else keeps it.
-func (s *scope) foreignService(service *corev1.Service, adopt bool) error {
-	if s.owns(service) || adopt && metav1.GetControllerOf(service) == nil {
-		return nil
-	}
-	remedy := "Delete or rename it, choose another name in the spec, or set adopt: true beside its name to take it over"
-	if owner := metav1.GetControllerOf(service); owner != nil {
-		remedy = fmt.Sprintf("%s %s keeps it, so that it cannot be adopted either; choose another name in the spec", owner.Kind, owner.Name)
-	}
-	return &foreignObjectError{kind: "Service", name: service.Name, remedy: remedy}
 }
 
 // checkServices finds Services that could not be changed at the switch, before
@@ -248,7 +222,7 @@ func (r *Reconciler) checkServices(ctx context.Context, s *scope, p *plan) error
 			if err != nil {
 				return fmt.Errorf("read Service %s: %w", name, err)
 			}
-			if problem := s.foreignService(existing, wanted.Adopt && name == wanted.Name); problem != nil {
+			if problem := s.foreignService(existing, wanted, wanted.Adopt && name == wanted.Name); problem != nil {
 				return problem
 			}
 		}
