@@ -127,3 +127,39 @@ func (r *room) job(stage string) *batchv1.Job {
 	r.must(cluster.Create(r.t.Context(), job))
 	return job
 }
+
+// A Job that failed before its stage was passed, or while the version was live at
+// another time, is nothing that a retry could mend.
+func TestRetryOfWhatHasNotFailed(t *testing.T) {
+	for step, recording := range map[string]string{"replay": "failed", "observe": "switched"} {
+		t.Run(step, func(t *testing.T) {
+			r := newRoom(t)
+			r.recorded(recording)
+			job := r.job(step)
+			r.fail(job)
+			r.run("retry").expect(t, exitFailed, "nothing of version 3.2.0 has failed that could be tried again")
+			if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil || !job.DeletionTimestamp.IsZero() {
+				t.Errorf("its Job was deleted: %v", err)
+			}
+		})
+	}
+}
+
+func TestRetryLeavesTheReplayWhenTheVerificationFailed(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("failed")
+	replay, verification := r.job("replay"), r.job("verify")
+	r.fail(replay)
+	r.fail(verification)
+	r.run("retry").expect(t, 0, "step verify is tried again")
+	if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(replay), replay); err != nil || !replay.DeletionTimestamp.IsZero() {
+		t.Errorf("the Job of the replay was deleted: %v", err)
+	}
+}
+
+func TestRetryOfAVerificationWhileTheVersionIsWatched(t *testing.T) {
+	r := newRoom(t)
+	r.recorded("watched")
+	r.fail(r.job("observe"))
+	r.run("retry").expect(t, 0, "step observe is tried again")
+}

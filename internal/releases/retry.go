@@ -18,11 +18,15 @@ import (
 // of a round has begun what nobody can take back; its loss would be a failure.
 var again = []string{"migrate", "replay", "verify", "observe"}
 
+// stageOf is the stage that a step is made for. Observe has none: it is of use while
+// the version is watched.
+var stageOf = map[string]string{"migrate": v1alpha1.ConditionMigrated, "replay": v1alpha1.ConditionReplayed, "verify": v1alpha1.ConditionVerified}
+
 // Retry tries the wanted version again: one that was sent back or given up, and
 // one that cannot go on from what it has, by raising spec.retry; a step that
 // failed by deleting its Job, which the operator then makes anew. That is of use
-// also where a repository owns spec.retry. It returns what it did. With try
-// nothing is stored.
+// also where a repository owns spec.retry. It returns what it did, and refuses
+// when nothing has failed that the version waits for. With try nothing is stored.
 func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, try bool) (string, error) {
 	if needsRetry(release) {
 		change, err := Again(release)
@@ -39,14 +43,39 @@ func (c *Cluster) Retry(ctx context.Context, release *v1alpha1.NawhasRelease, tr
 	if err != nil {
 		return "", err
 	}
-	for i := range jobs {
-		job := &jobs[i]
-		if job.Labels[v1alpha1.LabelVersion] == release.Spec.Version && slices.Contains(again, job.Labels[v1alpha1.LabelStage]) && failed(job) {
+	for _, step := range again {
+		if job := newest(jobs, release.Spec.Version, step); job != nil && failed(job) && awaits(release, step) {
 			return c.deleteJob(ctx, job, try)
 		}
 	}
 	return "", refusal("`kubectl nawhas status` tells what the release waits for; a failure with a cause outside goes on by itself when the cause is gone.",
 		"nothing of version %s has failed that could be tried again", release.Spec.Version)
+}
+
+// newest is the last Job that was made for a step of a version, or nil.
+func newest(jobs []batchv1.Job, version, step string) *batchv1.Job {
+	var last *batchv1.Job
+	for i := range jobs {
+		job := &jobs[i]
+		if job.Labels[v1alpha1.LabelVersion] != version || job.Labels[v1alpha1.LabelStage] != step {
+			continue
+		}
+		if last == nil || last.CreationTimestamp.Before(&job.CreationTimestamp) {
+			last = job
+		}
+	}
+	return last
+}
+
+// awaits reports whether the wanted version still needs what a step has to show: a
+// Job that failed before its stage was passed is history, and so is one that watched
+// the version when it was live at another time.
+func awaits(release *v1alpha1.NawhasRelease, step string) bool {
+	if stage, is := stageOf[step]; is {
+		return !meta.IsStatusConditionTrue(release.Status.Conditions, stage)
+	}
+	wanted := versionOf(release, release.Spec.Version)
+	return wanted != nil && wanted.ObservedUntil != nil
 }
 
 // needsRetry reports whether only a raised spec.retry lets the wanted version go
