@@ -156,21 +156,10 @@ func (s *scope) certificateItems() []corev1.KeyToPath {
 // image it shares; what that leaves open is restricted.
 func stepTemplate(p *plan, command []string, resources v1alpha1.ResourceRequirements) corev1.PodTemplateSpec {
 	model := p.Workloads[0].Template.Spec
-	security := corev1.SecurityContext{
-		AllowPrivilegeEscalation: ptr.To(false),
-		ReadOnlyRootFilesystem:   ptr.To(true),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-	}
-	if own := model.Containers[0].SecurityContext; own != nil && own.ReadOnlyRootFilesystem != nil {
-		security.ReadOnlyRootFilesystem = own.ReadOnlyRootFilesystem
-	}
-	podSecurity := model.SecurityContext.DeepCopy()
-	if podSecurity == nil {
-		podSecurity = &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
-	}
+	security, podSecurity := stepSecurity(&model)
 	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{
-			Name: "nawhas", Command: command, SecurityContext: &security,
+			Name: "nawhas", Command: command, SecurityContext: security,
 			Resources: corev1.ResourceRequirements{Limits: resources.Limits, Requests: resources.Requests},
 		}},
 		SecurityContext:              podSecurity,
@@ -182,6 +171,29 @@ func stepTemplate(p *plan, command []string, resources v1alpha1.ResourceRequirem
 		Tolerations:                  append([]corev1.Toleration(nil), model.Tolerations...),
 		Affinity:                     model.Affinity.DeepCopy(),
 	}}
+}
+
+// stepSecurity is as whom a step runs: as the first container of the first workload
+// does, in its container's words or its pod's.
+func stepSecurity(model *corev1.PodSpec) (*corev1.SecurityContext, *corev1.PodSecurityContext) {
+	step := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false),
+		ReadOnlyRootFilesystem:   ptr.To(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	asRoot := false
+	if own := model.Containers[0].SecurityContext.DeepCopy(); own != nil {
+		step.RunAsUser, step.RunAsGroup, step.RunAsNonRoot, step.SeccompProfile = own.RunAsUser, own.RunAsGroup, own.RunAsNonRoot, own.SeccompProfile
+		if own.ReadOnlyRootFilesystem != nil {
+			step.ReadOnlyRootFilesystem = own.ReadOnlyRootFilesystem
+		}
+		asRoot = own.RunAsUser != nil && *own.RunAsUser == 0
+	}
+	pod := model.SecurityContext.DeepCopy()
+	if pod == nil {
+		pod = &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(!asRoot), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+	}
+	return step, pod
 }
 
 func merged(base, over map[string]string) map[string]string {

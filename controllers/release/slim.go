@@ -155,13 +155,14 @@ func (s *slimmer) service(object any) (any, error) {
 	return slimmed, err
 }
 
-// deployment drops what its controller says besides the numbers of pods.
+// deployment drops what its controller says besides the numbers of pods, and why there
+// are none.
 func (s *slimmer) deployment(object any) (any, error) {
 	d, ok := object.(*appsv1.Deployment)
 	if !ok {
 		return object, nil
 	}
-	d.Status.Conditions = nil
+	d.Status.Conditions = refusedPods(d.Status.Conditions)
 	template := &d.Spec.Template
 	template.Labels = s.labels(template.Labels)
 	for i := range template.Spec.Containers {
@@ -215,6 +216,17 @@ func (s *slimmer) pod(object any) (any, error) {
 		pod.Status.Conditions = s.podConditions(status.Conditions)
 	}
 	return s.labelled(pod, v1alpha1.LabelRelease, v1alpha1.LabelVersion, v1alpha1.LabelWorkload, v1alpha1.LabelStage, batchv1.JobNameLabel)
+}
+
+// refusedPods is the condition that says why a Deployment's pods are not made, if
+// that is so.
+func refusedPods(all []appsv1.DeploymentCondition) []appsv1.DeploymentCondition {
+	for _, condition := range all {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return []appsv1.DeploymentCondition{{Type: condition.Type, Status: condition.Status, Message: condition.Message}}
+		}
+	}
+	return nil
 }
 
 func (s *slimmer) podConditions(all []corev1.PodCondition) []corev1.PodCondition {

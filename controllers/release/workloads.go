@@ -228,6 +228,22 @@ func (s *scope) podTrouble(v *ledger.Version) verdict {
 			return problem
 		}
 	}
+	return s.refusedPods(v)
+}
+
+// refusedPods tells of a Deployment whose pods are not even made: a quota, a policy or
+// a service account that is not there is in the way, which no pod can tell.
+func (s *scope) refusedPods(v *ledger.Version) verdict {
+	for i := range s.deployments {
+		d := &s.deployments[i]
+		if d.Labels[v1alpha1.LabelVersion] != v.Version {
+			continue
+		}
+		for _, condition := range refusedPods(d.Status.Conditions) {
+			return verdict{reason: v1alpha1.ReasonSpecRefused, message: fmt.Sprintf(
+				"the cluster does not make the pods of Deployment %s: %s; correct the spec, or have it allowed: it goes on by itself", d.Name, condition.Message)}
+		}
+	}
 	return verdict{}
 }
 
