@@ -23,7 +23,7 @@ func TestVersionsInTheStatusHaveOneOwner(t *testing.T) {
 	}
 	for _, entry := range stored(t, object.GetName()).ManagedFields {
 		if entry.Subresource == "status" {
-			if fields := string(entry.FieldsV1.Raw); !strings.Contains(fields, `"f:versions":{}`) {
+			if fields := entry.FieldsV1.GetRawString(); !strings.Contains(fields, `"f:versions":{}`) {
 				t.Errorf("the status' fields are owned one by one: %s", fields)
 			}
 			return

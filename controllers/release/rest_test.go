@@ -248,6 +248,7 @@ func TestWhatIsTakenAwayOnAServerIsPutBack(t *testing.T) {
 		}
 	}
 	settled()
+	source, inside := w.admin(w.sourceDatabase), w.admin(database)
 	works := func() error {
 		if err := w.kubelet.append("3.1.2", 1); err != nil {
 			return err
@@ -259,12 +260,12 @@ func TestWhatIsTakenAwayOnAServerIsPutBack(t *testing.T) {
 			"(SELECT rolcanlogin FROM pg_roles WHERE rolname = '" + owner + "')", "has_database_privilege('" + owner + "', '" + database + "', 'TEMPORARY')",
 			"(SELECT rolconnlimit = -1 FROM pg_roles WHERE rolname = '" + app + "')", "has_database_privilege('" + app + "', '" + database + "', 'CONNECT')"} {
 			var is bool
-			if err := w.admin(w.sourceDatabase).QueryRow(t.Context(), "SELECT "+check).Scan(&is); err != nil || !is {
+			if err := source.QueryRow(t.Context(), "SELECT "+check).Scan(&is); err != nil || !is {
 				return fmt.Errorf("%s is not so: %w", check, err)
 			}
 		}
 		var may bool
-		return w.admin(database).QueryRow(t.Context(), "SELECT 1 / has_schema_privilege($1, 'public', 'USAGE')::int = 1", app).Scan(&may)
+		return inside.QueryRow(t.Context(), "SELECT 1 / has_schema_privilege($1, 'public', 'USAGE')::int = 1", app).Scan(&may)
 	}
 	w.must(works())
 	for what, change := range map[string]func(){
