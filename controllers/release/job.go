@@ -99,7 +99,8 @@ func (r *Reconciler) runJob(ctx context.Context, s *scope, current step) (progre
 
 // retryAsked reports whether somebody raised spec.retry after a Job was made: it
 // is made again at once when it failed or cannot start, or when what it proved is
-// refused. One that came to a good end is not. A Job that does not say when it was made is an older operator's.
+// refused. One that came to a good end is not. A Job that does not say when it was
+// made is an older operator's.
 func retryAsked(job *batchv1.Job, retry int64) bool {
 	then, err := strconv.ParseInt(job.Annotations[annotationRetry], 10, 64)
 	return err == nil && retry > then

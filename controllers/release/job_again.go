@@ -18,7 +18,8 @@ import (
 // madeAgain reports whether a step's Job makes way for another one: what it proves
 // is out of date, it failed and it is time, or it cannot start and would as it is
 // rendered now, or as somebody asked for. One that is complete stays, also when
-// somebody asked while it ran, unless its proof is refused. For one that failed it says when it is time.
+// somebody asked while it ran, unless its proof is refused. For one that failed it
+// says when it is time.
 func (r *Reconciler) madeAgain(ctx context.Context, s *scope, p *plan, current step, state *progress) (bool, error) {
 	job, asked := state.job, retryAsked(state.job, s.release.Spec.Retry)
 	switch {

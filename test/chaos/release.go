@@ -45,7 +45,7 @@ func (w *world) manifest() *v1alpha1.NawhasRelease {
 			Verify:    v1alpha1.VerifySpec{StepSpec: again},
 			Workloads: []v1alpha1.Workload{
 				{Name: "api", Replicas: ptr.To[int32](replicas), Template: server(), Service: &v1alpha1.WorkloadService{Name: service, Ports: []v1alpha1.ServicePort{{Port: port}}}},
-				{Name: "queue", Exclusive: true, Template: server()},
+				{Name: exclusive, Exclusive: true, Template: server()},
 			},
 			Cutover: v1alpha1.CutoverSpec{Mode: p.mode, DrainTimeout: duration(2 * time.Second), Observe: duration(p.observe), StrictTimeout: duration(3 * time.Second)},
 			Rollback: v1alpha1.RollbackSpec{Window: duration(p.window), KeepPodsFor: duration(p.pods), MaxWarm: ptr.To(p.warm),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,13 +26,15 @@ func (w *world) giveBack(ctx context.Context) error {
 		return nil
 	}
 	w.log.Info("fault", "fault", strayRight, "version", version)
+	var using sync.WaitGroup
+	defer using.Wait()
 	w.excuse(role, true)
 	defer w.excuse(role, false)
 	if _, err := conn.Exec(ctx, "GRANT INSERT ON events TO "+pgx.Identifier{role}.Sanitize()); err != nil {
 		return fmt.Errorf("give version %s its right back: %w", version, err)
 	}
 	w.suffered(strayRight)
-	go w.useRight(ctx, version)
+	using.Go(func() { w.useRight(ctx, version) })
 	what := "without the right of " + version
 	err = until(ctx, convergence, what, func() (bool, error) {
 		// It may be live again, or dropped, by now.

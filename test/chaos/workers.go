@@ -13,9 +13,6 @@ const exclusive = "queue"
 // lookAtWorkers counts a moment at which processes of an exclusive workload run in
 // two versions, also one that was asked to end.
 func (o *watcher) lookAtWorkers() {
-	if o.world.node == nil {
-		return
-	}
 	versions := map[string]bool{}
 	for _, p := range o.world.node.Processes(func(p *node.Process) bool { return p.Stage == exclusive }) {
 		versions[p.Version] = true
